@@ -1,0 +1,102 @@
+//! The door in: everything that can happen to the broker.
+
+use std::time::Duration;
+
+use ave_profile::{Identity, Profile, Refusal, RequestId, SessionId, Want};
+
+/// When something happened: time since the broker started. The core has no clock of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Duration);
+
+/// Something that happened. Every event in every state has an answer; one about a session or a piece
+/// that is already gone changes nothing.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client's connection needs a session for the first time.
+    SessionOpened {
+        /// The new session.
+        session: SessionId,
+    },
+    /// A session is over, whatever ended it: connection lost, `stop`, `crash`, `close_session`, a unit
+    /// that did not open. Answered by [`Effect::End`](crate::Effect::End).
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+    },
+    /// A client asks for equipment.
+    Asked {
+        /// Who asks.
+        session: SessionId,
+        /// To be named in the answer.
+        request: RequestId,
+        /// What was asked for, or why it could not be understood: that too ends the session.
+        want: Result<Want, Refusal>,
+        /// Random; the digits of new workspaces come from it.
+        nonce: u64,
+    },
+    /// A client gives equipment back.
+    Yielded {
+        /// Who gives back.
+        session: SessionId,
+        /// To be named in the answer.
+        request: RequestId,
+        /// Where the client said so: it says it at both doors, one after the other.
+        door: Door,
+        /// What it gives back.
+        profiles: Vec<Profile>,
+    },
+    /// An edge has finished with a piece it was told to close.
+    Closed {
+        /// Whose piece it was.
+        session: SessionId,
+        /// The piece.
+        item: Identity,
+        /// How it went. After a failure the piece stays out of the pool, with this reason.
+        outcome: Result<(), String>,
+    },
+    /// Equipment appeared or changed. The last word about a piece counts, whoever said it.
+    Reported {
+        /// Who says so.
+        source: Source,
+        /// Full profiles; each replaces what was known of its piece.
+        profiles: Vec<Profile>,
+        /// To be named in the answer, if somebody waits for one.
+        request: Option<RequestId>,
+    },
+    /// Equipment is gone. Only pieces about which this source had the last word are touched.
+    Vanished {
+        /// Who says so.
+        source: Source,
+        /// The pieces.
+        items: Vec<Identity>,
+    },
+    /// This broker's stacks, all of them, in order of preference.
+    StacksSet {
+        /// Short profiles: type and identity.
+        stacks: Vec<Vec<Profile>>,
+    },
+    /// What this host's workspaces are made from.
+    WorkspaceProfileSet {
+        /// The content of `workspace.json` and `type: workspace`, without `uid`; `None` if this host
+        /// has no workspaces.
+        profile: Option<Profile>,
+    },
+}
+
+/// Where a client said that it gives something back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// At the broker: closes and releases, and leaves a mark for the second word.
+    Broker,
+    /// At the session: consumes the mark, or does all of it if there is none.
+    Session,
+}
+
+/// Who described a piece of equipment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// `equipment.json`.
+    File,
+    /// A program that called `add_equipment`.
+    Lister,
+}

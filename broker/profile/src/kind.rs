@@ -1,0 +1,267 @@
+//! Types of equipment, described by data: which member identifies a piece, how a request is matched,
+//! what a grant shows. Nothing else in the broker knows one type from another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::{Identity, Map, Profile, Refusal, RefusalKind, Value};
+
+/// How one requested member is compared with the same member of a known piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Equal as JSON values.
+    #[default]
+    Equal,
+    /// The request names things (a list of names, or the members of an object) that must all exist; a
+    /// grant shows only those.
+    Names,
+}
+
+/// How much of a known piece a grant shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The identity, the members the type keeps, and those the request named.
+    Reduced,
+    /// All of it.
+    All,
+}
+
+/// One type of equipment. (Specification 5.2 to 5.4.)
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kind {
+    /// The value of the `type` member.
+    #[serde(rename = "type")]
+    pub name: Arc<str>,
+    /// The member that tells pieces of this type apart.
+    pub identity: String,
+    /// Members a request gets when it does not say them itself.
+    #[serde(default)]
+    pub defaults: Map,
+    /// Members that are not compared by [`Rule::Equal`].
+    #[serde(default)]
+    pub rules: BTreeMap<String, Rule>,
+    /// Members a grant shows besides `type`, the identity and what was asked for.
+    #[serde(default)]
+    pub kept: Vec<String>,
+    /// A piece is made when somebody asks for one and gone when it is given back; never stacked.
+    #[serde(default)]
+    pub made_on_demand: bool,
+}
+
+impl Kind {
+    /// The rule for one member.
+    pub fn rule(&self, member: &str) -> Rule {
+        self.rules.get(member).copied().unwrap_or_default()
+    }
+
+    /// The identity value of a profile of this type, if it has one.
+    pub fn identity_of<'p>(&self, profile: &'p Profile) -> Option<&'p str> {
+        profile.get(&self.identity).and_then(Value::as_str)
+    }
+
+    /// The request with this type's defaults for what it does not say.
+    pub fn with_defaults(&self, mut request: Profile) -> Profile {
+        for (name, value) in &self.defaults {
+            request.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        request
+    }
+
+    /// Whether a known piece of this type is what the request describes.
+    pub fn matches(&self, request: &Profile, known: &Profile) -> bool {
+        request.iter().all(|(name, wanted)| {
+            known.get(name).is_some_and(|found| match self.rule(name) {
+                Rule::Equal => wanted == found,
+                Rule::Names => names_within(wanted, found),
+            })
+        })
+    }
+
+    /// What the client is shown of a piece granted for a request. (Specification 5.4.)
+    ///
+    /// Members the known profile does not have are left out.
+    pub fn granted(&self, request: &Profile, known: &Profile, kept: Kept) -> Profile {
+        if kept == Kept::All {
+            return known.clone();
+        }
+        let own = ["type", self.identity.as_str()];
+        let names = own.into_iter().chain(self.kept.iter().map(String::as_str));
+        let shown = names.chain(request.keys().map(String::as_str)).filter_map(|name| {
+            let found = known.get(name)?;
+            let value = match self.rule(name) {
+                Rule::Equal => found.clone(),
+                Rule::Names => reduced(found, request.get(name)),
+            };
+            Some((name.to_owned(), value))
+        });
+        Profile(shown.collect())
+    }
+}
+
+fn names_within(wanted: &Value, found: &Value) -> bool {
+    let Some(names) = wanted.names() else { return false };
+    match found {
+        Value::Map(map) => names.iter().all(|name| map.contains_key(*name)),
+        Value::List(list) => names.iter().all(|name| list.iter().any(|v| v.as_str() == Some(name))),
+        _ => false,
+    }
+}
+
+/// The part of `found` that the request names: nothing at all if it names nothing.
+fn reduced(found: &Value, wanted: Option<&Value>) -> Value {
+    let names = wanted.and_then(Value::names).unwrap_or_default();
+    match found {
+        Value::Map(map) => {
+            let pick = |name: &str| Some((name.to_owned(), map.get(name)?.clone()));
+            Value::Map(names.into_iter().filter_map(pick).collect())
+        }
+        Value::List(list) => {
+            let named = |v: &&Value| v.as_str().is_some_and(|name| names.contains(&name));
+            Value::List(list.iter().filter(named).cloned().collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The types a broker knows, by name.
+#[derive(Clone, Debug)]
+pub struct KindTable(BTreeMap<Arc<str>, Arc<Kind>>);
+
+impl KindTable {
+    /// The seven types of the manual.
+    pub fn builtin() -> KindTable {
+        let kinds: Vec<Kind> =
+            serde_json::from_str(include_str!("kinds.json")).expect("kinds.json is checked by a test");
+        KindTable::new(kinds)
+    }
+
+    /// A table of these types; a later one of the same name replaces an earlier one.
+    pub fn new(kinds: impl IntoIterator<Item = Kind>) -> KindTable {
+        KindTable(kinds.into_iter().map(|kind| (kind.name.clone(), Arc::new(kind))).collect())
+    }
+
+    /// The type of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
+        self.0.get(name)
+    }
+
+    /// All types, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.0.values()
+    }
+
+    /// The identity of a profile whose type is known and whose identity member is a string.
+    pub fn identity(&self, profile: &Profile) -> Option<Identity> {
+        let kind = self.get(profile.kind()?)?;
+        Some(Identity { kind: kind.name.clone(), value: kind.identity_of(profile)?.into() })
+    }
+
+    /// The type and identity of a piece somebody reports.
+    ///
+    /// # Errors
+    /// `KeyError` with the name of the identity member if that is missing; `Exception`,
+    /// `invalid profile: ...`, if the type is missing, unknown or made on demand, or the identity is
+    /// not a string. (Specification 4.3.)
+    pub fn reported(&self, profile: &Profile) -> Result<(Arc<Kind>, Identity), Refusal> {
+        let invalid = |why: &str| Refusal::exception(format!("invalid profile: {why}: {profile}"));
+        let kind = match profile.get("type") {
+            None => return Err(invalid("\"type\" is missing")),
+            Some(Value::Text(name)) => {
+                self.get(name).ok_or_else(|| invalid(&format!("unknown type \"{name}\"")))?
+            }
+            Some(_) => return Err(invalid("\"type\" is not a string")),
+        };
+        if kind.made_on_demand {
+            return Err(invalid("pieces of this type are made on demand"));
+        }
+        match profile.get(&kind.identity) {
+            None => Err(Refusal::new(RefusalKind::KeyError, kind.identity.clone())),
+            Some(Value::Text(value)) => {
+                Ok((kind.clone(), Identity { kind: kind.name.clone(), value: value.as_str().into() }))
+            }
+            Some(_) => Err(invalid(&format!("\"{}\" is not a string", kind.identity))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn kind(name: &str) -> Arc<Kind> {
+        KindTable::builtin().get(name).unwrap().clone()
+    }
+
+    fn matches(request: serde_json::Value, known: serde_json::Value) -> bool {
+        let request = Profile::of(request);
+        kind(request.kind().unwrap()).matches(&request, &Profile::of(known))
+    }
+
+    #[test]
+    fn the_seven_types_are_there() {
+        let names: Vec<_> = KindTable::builtin().iter().map(|k| k.name.to_string()).collect();
+        assert_eq!(
+            names,
+            ["beryllium", "handset", "powermeter", "relay", "testdrive", "wlan", "workspace"]
+        );
+    }
+
+    #[test]
+    fn matching_follows_5_3() {
+        let relay =
+            json!({"type": "relay", "uid": "a", "circuits": {"usb.pc.vcc": 1}, "power_state": "online"});
+        assert!(matches(json!({"type": "relay", "circuits": ["usb.pc.vcc"]}), relay.clone())); // 96
+        assert!(matches(json!({"type": "relay", "circuits": {"usb.pc.vcc": 7}}), relay.clone()));
+        assert!(!matches(json!({"type": "relay", "circuits": ["handset.battery"]}), relay.clone()));
+        assert!(!matches(json!({"type": "relay", "circuits": "usb.pc.vcc"}), relay.clone()));
+        assert!(!matches(json!({"type": "relay", "power_state": "offline"}), relay.clone()));
+        assert!(!matches(json!({"type": "relay", "colour": null}), relay)); // A11
+        let handset = json!({"type": "handset", "serial": "h", "gsm.operator": "GTE"});
+        assert!(matches(json!({"type": "handset", "gsm.operator": "GTE"}), handset.clone())); // 95
+        assert!(!matches(json!({"type": "handset", "pretty": "yuga"}), handset));
+    }
+
+    #[test]
+    fn defaults_never_override_what_was_said() {
+        let said = Profile::of(json!({"type": "handset", "power_state": "offline"}));
+        assert_eq!(kind("handset").with_defaults(said.clone()), said);
+        let silent = kind("relay").with_defaults(Profile::of(json!({"type": "relay"})));
+        assert_eq!(silent, Profile::of(json!({"type": "relay", "power_state": "online"})));
+    }
+
+    #[test]
+    fn a_grant_shows_what_5_4_says() {
+        let relay = Profile::of(json!({"type": "relay", "uid": "a", "power_state": "online",
+            "circuits": {"handset.battery": 2, "usb.pc.vcc": 1}, "tty": "/dev/ttyACM0"}));
+        let granted = |request| kind("relay").granted(&Profile::of(request), &relay, Kept::Reduced);
+        assert_eq!(
+            granted(json!({"type": "relay", "circuits": ["handset.battery"], "power_state": "online"})),
+            Profile::of(json!({"type": "relay", "uid": "a", "circuits": {"handset.battery": 2},
+                "power_state": "online"}))
+        ); // 98
+        assert_eq!(
+            granted(json!({"type": "relay"})),
+            Profile::of(json!({"type": "relay", "uid": "a", "circuits": {}}))
+        ); // 97
+        let offline = Profile::of(json!({"type": "handset", "serial": "h", "power_state": "offline"}));
+        assert_eq!(kind("handset").granted(&Profile::default(), &offline, Kept::Reduced), offline); // 92
+    }
+
+    #[test]
+    fn reported_pieces_are_checked() {
+        let table = KindTable::builtin();
+        let refused = |json| table.reported(&Profile::of(json)).unwrap_err();
+        assert_eq!(refused(json!({"type": "handset"})), Refusal::new(RefusalKind::KeyError, "serial"));
+        for bad in [json!({}), json!({"type": 1}), json!({"type": "toaster"}), json!({"type": "workspace"})] {
+            assert!(refused(bad).message.starts_with("invalid profile: "));
+        }
+        assert!(refused(json!({"type": "relay", "uid": 1})).message.contains("\"uid\" is not a string"));
+        let known = table.reported(&Profile::of(json!({"type": "relay", "uid": "a"}))).unwrap().1;
+        assert_eq!(known, Identity::new("relay", "a"));
+    }
+}

@@ -1,0 +1,371 @@
+//! One value as it travels: what JSON can say, plus byte strings, which only MessagePack can.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+/// The members of an object, in the order of their names.
+pub type Map = BTreeMap<String, Value>;
+
+/// A value of a message or a profile.
+///
+/// Numbers compare by value (`1` equals `1.0`); nothing else compares across variants.
+#[derive(Clone, Debug, Default)]
+pub enum Value {
+    /// JSON `null`, Python `None`.
+    #[default]
+    Null,
+    /// A truth value. Unlike in Python it never equals a number.
+    Bool(bool),
+    /// A whole number that fits 64 bits with sign.
+    Int(i64),
+    /// A whole number above `i64::MAX`.
+    Uint(u64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// Bytes that are not text. JSON shows them as text with U+FFFD for what is not UTF-8.
+    Bytes(Vec<u8>),
+    /// A list; Python's tuples arrive as lists.
+    List(Vec<Value>),
+    /// An object.
+    Map(Map),
+}
+
+impl Value {
+    /// The text, if this is text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The members, if this is an object.
+    pub fn as_map(&self) -> Option<&Map> {
+        match self {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The elements, if this is a list.
+    pub fn as_list(&self) -> Option<&[Value]> {
+        match self {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// What Python would call falsy: null, false, zero and everything empty.
+    pub fn is_falsy(&self) -> bool {
+        match self {
+            Value::Null => true,
+            Value::Bool(flag) => !flag,
+            Value::Int(n) => *n == 0,
+            Value::Uint(n) => *n == 0,
+            Value::Float(n) => *n == 0.0,
+            Value::Text(text) => text.is_empty(),
+            Value::Bytes(bytes) => bytes.is_empty(),
+            Value::List(list) => list.is_empty(),
+            Value::Map(map) => map.is_empty(),
+        }
+    }
+
+    /// The names this value lists: the members of an object, or the strings of a list.
+    ///
+    /// `None` if it is neither, or if an element of the list is not a string.
+    pub fn names(&self) -> Option<Vec<&str>> {
+        match self {
+            Value::Map(map) => Some(map.keys().map(String::as_str).collect()),
+            Value::List(list) => list.iter().map(Value::as_str).collect(),
+            _ => None,
+        }
+    }
+
+    /// JSON's name of this value's type, for messages.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Int(_) | Value::Uint(_) | Value::Float(_) => "number",
+            Value::Text(_) => "string",
+            Value::Bytes(_) => "bytes",
+            Value::List(_) => "list",
+            Value::Map(_) => "object",
+        }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        use Value::{Bool, Bytes, Float, Int, List, Map, Null, Text, Uint};
+        match (self, other) {
+            (Null, Null) => true,
+            (Bool(a), Bool(b)) => a == b,
+            (Int(a), Int(b)) => a == b,
+            (Uint(a), Uint(b)) => a == b,
+            (Float(a), Float(b)) => a == b,
+            (Int(a), Uint(b)) | (Uint(b), Int(a)) => i128::from(*a) == i128::from(*b),
+            (Int(a), Float(b)) | (Float(b), Int(a)) => whole(*b) == Some(i128::from(*a)),
+            (Uint(a), Float(b)) | (Float(b), Uint(a)) => whole(*b) == Some(i128::from(*a)),
+            (Text(a), Text(b)) => a == b,
+            (Bytes(a), Bytes(b)) => a == b,
+            (List(a), List(b)) => a == b,
+            (Map(a), Map(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// A float that is a whole number of at most 64 bits, exactly.
+fn whole(float: f64) -> Option<i128> {
+    (float.fract() == 0.0 && float.abs() < 2f64.powi(65)).then_some(float as i128)
+}
+
+/// Compact JSON, as messages print values.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Value {
+        Value::Bool(flag)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Value {
+        Value::Int(n)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(n: u64) -> Value {
+        i64::try_from(n).map_or(Value::Uint(n), Value::Int)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(n: f64) -> Value {
+        Value::Float(n)
+    }
+}
+
+impl From<Map> for Value {
+    fn from(map: Map) -> Value {
+        Value::Map(map)
+    }
+}
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(list: Vec<T>) -> Value {
+        Value::List(list.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Value {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// So that tests and defaults can be written with `serde_json::json!`.
+impl From<serde_json::Value> for Value {
+    fn from(json: serde_json::Value) -> Value {
+        match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(flag) => Value::Bool(flag),
+            serde_json::Value::Number(n) => match (n.as_i64(), n.as_u64()) {
+                (Some(n), _) => Value::Int(n),
+                (None, Some(n)) => Value::Uint(n),
+                (None, None) => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::Array(list) => Value::List(list.into_iter().map(Into::into).collect()),
+            serde_json::Value::Object(map) => {
+                Value::Map(map.into_iter().map(|(name, value)| (name, value.into())).collect())
+            }
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Int(n) => serializer.serialize_i64(*n),
+            Value::Uint(n) => serializer.serialize_u64(*n),
+            Value::Float(n) => serializer.serialize_f64(*n),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Bytes(bytes) if serializer.is_human_readable() => {
+                serializer.serialize_str(&String::from_utf8_lossy(bytes))
+            }
+            Value::Bytes(bytes) => serializer.serialize_bytes(bytes),
+            Value::List(list) => serializer.collect_seq(list),
+            Value::Map(map) => serializer.collect_map(map),
+        }
+    }
+}
+
+/// How many values one message may still hold, so that a small frame cannot become a large tree.
+#[derive(Debug)]
+pub struct Budget(Cell<usize>);
+
+impl Budget {
+    /// A budget of `values_max` values; each list, object and scalar costs one.
+    pub fn new(values_max: usize) -> Budget {
+        Budget(Cell::new(values_max))
+    }
+
+    fn spend<E: de::Error>(&self) -> Result<(), E> {
+        let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("too many values in one message"))?;
+        self.0.set(left);
+        Ok(())
+    }
+}
+
+/// Reads one value within the budget.
+impl<'de> DeserializeSeed<'de> for &Budget {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.spend()?;
+        deserializer.deserialize_any(ValueVisitor(self))
+    }
+}
+
+/// Without a bound: for files and tests, whose size is bounded already.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        Budget::new(usize::MAX).deserialize(deserializer)
+    }
+}
+
+struct ValueVisitor<'a>(&'a Budget);
+
+impl<'de> Visitor<'de> for ValueVisitor<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Value, E> {
+        Ok(Value::Int(n))
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<Value, E> {
+        Ok(n.into())
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<Value, E> {
+        Ok(Value::Float(n))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(Value::Bytes(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
+        Ok(Value::Bytes(bytes))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        // The announced length is the sender's word; the list grows with what really comes.
+        let mut list = Vec::new();
+        while let Some(value) = seq.next_element_seed(self.0)? {
+            list.push(value);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            map.insert(name, access.next_value_seed(self.0)?);
+        }
+        Ok(Value::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_compare_by_value_and_nothing_else_across_types() {
+        assert_eq!(Value::Int(1), Value::Float(1.0));
+        assert_eq!(Value::Uint(1 << 63), Value::Float(2f64.powi(63)));
+        assert_ne!(Value::Int(i64::MAX), Value::Float(2f64.powi(63)));
+        assert_ne!(Value::Int(1), Value::Bool(true));
+        assert_ne!(Value::Text("1".into()), Value::Int(1));
+        assert_ne!(Value::Float(f64::NAN), Value::Float(f64::NAN));
+    }
+
+    #[test]
+    fn json_round_trip_keeps_every_variant_json_knows() {
+        let json = json!({"a": [null, true, -1, 18446744073709551615u64, 1.5, "å"], "b": {}});
+        let value: Value = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(value, Value::from(json.clone()));
+        assert_eq!(serde_json::to_value(&value).unwrap(), json);
+    }
+
+    #[test]
+    fn a_message_cannot_hold_more_values_than_its_budget() {
+        let read = |text: &str, values_max| {
+            Budget::new(values_max).deserialize(&mut serde_json::Deserializer::from_str(text))
+        };
+        assert!(read("[1,2]", 3).is_ok());
+        let error = read("[1,2,3]", 3).unwrap_err();
+        assert!(error.to_string().contains("too many values"), "{error}");
+    }
+
+    #[test]
+    fn names_come_from_objects_and_from_lists_of_strings_only() {
+        assert_eq!(Value::from(json!({"a": 1})).names(), Some(vec!["a"]));
+        assert_eq!(Value::from(json!(["a", "b"])).names(), Some(vec!["a", "b"]));
+        assert_eq!(Value::from(json!(["a", 1])).names(), None);
+        assert_eq!(Value::from(json!("a")).names(), None);
+    }
+}
