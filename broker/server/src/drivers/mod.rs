@@ -1,0 +1,45 @@
+//! What a session drives: a [`Driver`] per type opens [`Unit`]s, one per granted piece.
+//!
+//! Drivers know nothing of clients, keys or who holds what. They own their pieces' processes and files,
+//! and never leave any behind.
+
+use async_trait::async_trait;
+use ave_core::Granted;
+use ave_profile::{Refusal, Value};
+use ave_protocol::arguments::{Bound, Signature};
+
+/// Opens the pieces of one type.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Makes a granted piece ready for its session.
+    ///
+    /// # Errors
+    /// Refused with the driver's own type and message; then nothing is left open.
+    async fn open(&self, granted: &Granted) -> Result<Box<dyn Unit>, Refusal>;
+
+    /// Whether the client is answered before its piece is open: then the first call waits.
+    fn lazy(&self) -> bool {
+        false
+    }
+}
+
+/// One opened piece. Its session makes one call at a time.
+#[async_trait]
+pub trait Unit: Send {
+    /// The calls a client may make; any other name is `no such RPC`.
+    fn methods(&self) -> &[Signature];
+
+    /// Makes one call of [`Unit::methods`], its arguments already bound to the parameters.
+    ///
+    /// Dropping the future stops what the call started: no process outlives it.
+    ///
+    /// # Errors
+    /// Whatever the call may say; the piece stays usable.
+    async fn call(&mut self, method: &str, arguments: Bound) -> Result<Value, Refusal>;
+
+    /// Leaves the piece clean for the next one.
+    ///
+    /// # Errors
+    /// Why the piece cannot be lent again.
+    async fn close(self: Box<Self>) -> Result<(), String>;
+}
