@@ -1,0 +1,73 @@
+# Two targets do everything on a new machine: `make demo` shows the broker at work, `make test` proves it.
+
+PYTHON ?= python3
+target := $(or $(CARGO_TARGET_DIR),target)
+venv   := .venv
+python := $(venv)/bin/python
+broker  = $(abspath $(target))/debug/ave-broker
+
+.PHONY: demo test bench fuzz planted wheel setup system lint rust-test python-test clean
+
+demo: setup
+	cargo build --locked -p ave-broker
+	$(develop)
+	config-examples/demo $(broker) $(python)
+
+test: setup lint rust-test python-test
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+rust-test:
+	cargo build --locked -p ave-broker
+	@if command -v cargo-nextest >/dev/null; \
+	then echo cargo nextest run; cargo nextest run --locked && cargo test --locked --doc; \
+	else echo cargo test; cargo test --locked; fi
+
+python-test: setup
+	cargo build --locked -p ave-broker
+	$(develop)
+	AVE_BROKER=$(broker) $(python) -m pytest -W error pytests
+
+# Release builds; one JSON line per figure, then a table.
+bench: setup
+	cargo build --locked --release -p ave-broker
+	$(develop) --release
+	cargo bench --locked -p ave-core --bench decide
+	cargo bench --locked -p ave-broker --bench serve
+	AVE_BROKER=$(abspath $(target))/release/ave-broker $(python) pytests/bench.py
+
+fuzz:
+	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker fuzz
+
+planted:
+	broker/core/tests/planted/run
+
+wheel: setup
+	$(venv)/bin/maturin build --release --locked --manifest-path client-py/Cargo.toml --out dist
+
+develop = VIRTUAL_ENV=$(abspath $(venv)) $(venv)/bin/maturin develop --locked --quiet --manifest-path client-py/Cargo.toml
+
+setup: system $(venv)/ready
+
+$(venv)/ready: pytests/requirements.txt
+	$(PYTHON) -m venv $(venv)
+	$(python) -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# What the build, the tests and the example lab take from the system. Installed only by root, and only
+# where something is missing.
+system:
+	@missing=; \
+	test -x /usr/bin/git || missing="$$missing git"; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	test -z "$$missing" || { \
+	  test "$$(id -u)" = 0 || { echo "please install:$$missing"; exit 1; }; \
+	  apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; }
+	@command -v cargo >/dev/null || { echo "please install Rust 1.90 or later (rustup)"; exit 1; }
+
+clean:
+	rm -rf $(venv) dist
+	cargo clean
