@@ -1,1 +1,3 @@
+//! The broker as a process: configuration, command line, connections and drivers around the core.
 
+pub mod config;
