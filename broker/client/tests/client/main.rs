@@ -1,0 +1,5 @@
+//! The client against servers that follow a script.
+
+mod broker;
+mod connection;
+mod script;
