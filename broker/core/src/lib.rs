@@ -4,8 +4,24 @@
 //! here is asynchronous, reads a clock, draws a random number, locks, or talks to anyone; time, ids and
 //! random bits enter as arguments.
 
+mod allocator;
+mod bits;
+mod broker;
+mod check;
 mod effect;
+mod equipment;
 mod event;
+mod index;
+mod lending;
+mod matching;
+mod search;
+mod sessions;
+mod stacks;
+mod view;
+mod workspaces;
+mod yielding;
 
+pub use broker::Core;
 pub use effect::{Effect, Granted};
 pub use event::{Door, Event, Moment, Source};
+pub use search::SEARCH_STEPS_MAX;

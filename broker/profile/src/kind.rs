@@ -205,10 +205,7 @@ mod tests {
     #[test]
     fn the_seven_types_are_there() {
         let names: Vec<_> = KindTable::builtin().iter().map(|k| k.name.to_string()).collect();
-        assert_eq!(
-            names,
-            ["beryllium", "handset", "powermeter", "relay", "testdrive", "wlan", "workspace"]
-        );
+        assert_eq!(names, ["beryllium", "handset", "powermeter", "relay", "testdrive", "wlan", "workspace"]);
     }
 
     #[test]

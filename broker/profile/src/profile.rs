@@ -9,7 +9,7 @@ use crate::{Map, Value};
 
 /// The members of a profile. Every member is the lab's own word; only `type` and the identity field of
 /// that type mean something to the broker itself.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Profile(pub Map);
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
@@ -118,6 +119,28 @@ impl PartialEq for Value {
             (List(a), List(b)) => a == b,
             (Map(a), Map(b)) => a == b,
             _ => false,
+        }
+    }
+}
+
+/// Equal values hash equally: numbers by value, everything else with its variant.
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let number = match self {
+            Value::Int(n) => Some(i128::from(*n)),
+            Value::Uint(n) => Some(i128::from(*n)),
+            Value::Float(n) => whole(*n),
+            _ => None,
+        };
+        match (number, self) {
+            (Some(number), _) => (0u8, number).hash(state),
+            (None, Value::Float(n)) => (1u8, n.to_bits()).hash(state),
+            (None, Value::Bool(flag)) => (2u8, flag).hash(state),
+            (None, Value::Text(text)) => (3u8, text).hash(state),
+            (None, Value::Bytes(bytes)) => (4u8, bytes).hash(state),
+            (None, Value::List(list)) => (5u8, list).hash(state),
+            (None, Value::Map(map)) => (6u8, map).hash(state),
+            (None, Value::Null | Value::Int(_) | Value::Uint(_)) => 7u8.hash(state),
         }
     }
 }
@@ -341,6 +364,20 @@ mod tests {
         assert_ne!(Value::Int(1), Value::Bool(true));
         assert_ne!(Value::Text("1".into()), Value::Int(1));
         assert_ne!(Value::Float(f64::NAN), Value::Float(f64::NAN));
+    }
+
+    #[test]
+    fn equal_values_hash_equally() {
+        let hash = |value: Value| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            value.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(Value::Int(1)), hash(Value::Float(1.0)));
+        assert_eq!(hash(Value::Int(0)), hash(Value::Float(-0.0)));
+        assert_eq!(hash(Value::Uint(1 << 63)), hash(Value::Float(2f64.powi(63))));
+        assert_eq!(hash(json!([1, {"a": 2.0}]).into()), hash(json!([1.0, {"a": 2}]).into()));
+        assert_ne!(hash(Value::Int(1)), hash(Value::Bool(true)));
     }
 
     #[test]

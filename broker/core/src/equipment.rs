@@ -1,0 +1,236 @@
+//! Every piece of equipment anybody spoke of: what is known of it, where it stands in the list, who has
+//! it, whose collateral it is. Owns the index over the list.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use ave_profile::{Identity, Kind, Profile, SessionId, Value};
+
+use crate::Source;
+use crate::bits::BitSet;
+use crate::index::{Index, known_keys};
+use crate::stacks::Stacks;
+
+/// Below this many places the list is not worth compacting.
+const COMPACT_MIN: usize = 64;
+
+/// A piece's number, for as long as anything is remembered of it.
+pub(crate) type ItemId = u32;
+
+/// One piece.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) identity: Identity,
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) known: Option<Known>,
+    pub(crate) hold: Option<Hold>,
+    /// Of how many allocations it is collateral.
+    pub(crate) collateral: u32,
+    /// Its stacks, by rank.
+    pub(crate) stacks: Vec<u32>,
+    /// In how many of its stacks some piece is taken.
+    pub(crate) blocked: u32,
+    /// Whether its stacks count it as eligible.
+    pub(crate) eligible: bool,
+    /// The short form in which the stacks name it.
+    pub(crate) written: Option<Arc<Profile>>,
+}
+
+/// What was last said about a piece, by whom, and its place in the list.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) source: Source,
+    pub(crate) slot: u32,
+}
+
+/// Why a piece is taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub(crate) session: SessionId,
+    pub(crate) phase: Phase,
+    pub(crate) granted: Arc<Profile>,
+    /// What this allocation made collateral.
+    pub(crate) collateral: Vec<ItemId>,
+}
+
+/// How far a piece that was granted is from being free again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    Held,
+    /// An edge was told to close it.
+    Closing,
+    /// It could not be closed, for this reason; nobody gets it.
+    Broken(String),
+}
+
+/// The pieces, their list and their stacks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Equipment {
+    pub(crate) ids: HashMap<Identity, ItemId, BuildHasherDefault<DefaultHasher>>,
+    items: Vec<Option<Item>>,
+    vacant: Vec<ItemId>,
+    /// The list: known pieces in order, with holes where some vanished.
+    pub(crate) slots: Vec<Option<ItemId>>,
+    holes: usize,
+    pub(crate) index: Index,
+    /// Slots of pieces that are neither taken nor collateral.
+    pub(crate) free: BitSet,
+    /// Slots of free pieces none of whose stacks has a taken member.
+    pub(crate) eligible: BitSet,
+    /// Ids of the pieces that are collateral.
+    pub(crate) collateral: BitSet,
+    pub(crate) stacks: Stacks,
+}
+
+impl Item {
+    /// What is known of it; `None` while it is only spoken of.
+    pub(crate) fn profile(&self) -> Option<&Arc<Profile>> {
+        self.known.as_ref().map(|known| &known.profile)
+    }
+
+    /// Nothing is left to remember of it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.known.is_none() && self.hold.is_none() && self.collateral == 0 && self.stacks.is_empty()
+    }
+}
+
+impl Equipment {
+    pub(crate) fn id(&self, identity: &Identity) -> Option<ItemId> {
+        self.ids.get(identity).copied()
+    }
+
+    pub(crate) fn item(&self, id: ItemId) -> &Item {
+        self.items[id as usize].as_ref().expect("ids are forgotten together with their items")
+    }
+
+    pub(crate) fn item_mut(&mut self, id: ItemId) -> &mut Item {
+        self.items[id as usize].as_mut().expect("ids are forgotten together with their items")
+    }
+
+    /// The known piece at a place of the list.
+    pub(crate) fn at(&self, slot: u32) -> (ItemId, &Item, &Arc<Profile>) {
+        let id = self.slots[slot as usize].expect("only places of known pieces are indexed");
+        let item = self.item(id);
+        (id, item, item.profile().expect("pieces in the list are known"))
+    }
+
+    /// Everything anybody spoke of.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
+        (0..).zip(&self.items).filter_map(|(id, item)| Some((id, item.as_ref()?)))
+    }
+
+    /// The known pieces, in list order.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = ItemId> {
+        self.slots.iter().copied().flatten()
+    }
+
+    /// The number of a piece, a new one if nobody spoke of it before.
+    pub(crate) fn intern(&mut self, kind: &Arc<Kind>, identity: &Identity) -> ItemId {
+        if let Some(id) = self.id(identity) {
+            return id;
+        }
+        let item = Item {
+            identity: identity.clone(),
+            kind: kind.clone(),
+            known: None,
+            hold: None,
+            collateral: 0,
+            stacks: Vec::new(),
+            blocked: 0,
+            eligible: false,
+            written: None,
+        };
+        let id = self.vacant.pop().unwrap_or(self.items.len() as ItemId);
+        if id as usize == self.items.len() {
+            self.items.push(Some(item));
+        } else {
+            self.items[id as usize] = Some(item);
+        }
+        self.ids.insert(identity.clone(), id);
+        id
+    }
+
+    /// Forgets a piece of which nothing is left to remember.
+    pub(crate) fn forget_if_idle(&mut self, id: ItemId) {
+        if let Some(item) = self.items[id as usize].take_if(|item| item.is_idle()) {
+            self.ids.remove(&item.identity);
+            self.vacant.push(id);
+        }
+    }
+
+    /// Adds or replaces pieces. A replaced piece keeps its place, and its `pretty` unless a new one is
+    /// said. (Specification 4.3, as the decision on order has it.)
+    pub(crate) fn report(&mut self, source: Source, pieces: Vec<(Arc<Kind>, Identity, Profile)>) {
+        let ids: Vec<ItemId> = pieces.iter().map(|(kind, identity, _)| self.intern(kind, identity)).collect();
+        let ranks = self.unindex_stacks_of(&ids);
+        for (id, (kind, _, mut profile)) in ids.into_iter().zip(pieces) {
+            let old = self.item_mut(id).known.take();
+            if let Some(old) = &old {
+                self.index.remove(old.slot, &known_keys(&kind, &old.profile));
+                keep_pretty(&old.profile, &mut profile);
+            }
+            let slot = old.map_or(self.slots.len() as u32, |old| old.slot);
+            if slot as usize == self.slots.len() {
+                self.slots.push(Some(id));
+            }
+            self.index.insert(slot, &known_keys(&kind, &profile));
+            self.item_mut(id).known = Some(Known { profile: Arc::new(profile), source, slot });
+            self.refresh(id);
+        }
+        self.index_stacks(&ranks);
+    }
+
+    /// Removes pieces about which `source` had the last word. One that is taken stays with its holder.
+    pub(crate) fn vanish(&mut self, source: Source, gone: &[Identity]) {
+        let said = |id: &ItemId| self.item(*id).known.as_ref().is_some_and(|known| known.source == source);
+        let ids: BTreeSet<ItemId> =
+            gone.iter().filter_map(|identity| self.id(identity)).filter(said).collect();
+        let ids = Vec::from_iter(ids);
+        let ranks = self.unindex_stacks_of(&ids);
+        for id in ids {
+            let item = self.item_mut(id);
+            let kind = item.kind.clone();
+            if let Some(known) = item.known.take() {
+                self.index.remove(known.slot, &known_keys(&kind, &known.profile));
+                self.free.remove(known.slot);
+                self.eligible.remove(known.slot);
+                self.slots[known.slot as usize] = None;
+                self.holes += 1;
+                self.refresh(id);
+            }
+            self.forget_if_idle(id);
+        }
+        self.index_stacks(&ranks);
+        self.compact();
+    }
+
+    /// Closes the holes in the list once they are more than half of it.
+    fn compact(&mut self) {
+        if self.slots.len() < COMPACT_MIN || self.holes * 2 < self.slots.len() {
+            return;
+        }
+        let listed: Vec<ItemId> = self.listed().collect();
+        (self.index, self.free, self.eligible) = (Index::default(), BitSet::default(), BitSet::default());
+        self.slots = listed.iter().copied().map(Some).collect();
+        self.holes = 0;
+        for (slot, id) in listed.into_iter().enumerate() {
+            let slot = slot as u32;
+            let item = self.items[id as usize].as_mut().expect("listed pieces exist");
+            if let Some(known) = &mut item.known {
+                known.slot = slot;
+                self.index.insert(slot, &known_keys(&item.kind, &known.profile));
+            }
+            self.refresh(id);
+        }
+    }
+}
+
+fn keep_pretty(old: &Profile, new: &mut Profile) {
+    if new.get("pretty").is_none_or(Value::is_falsy)
+        && let Some(pretty) = old.get("pretty")
+    {
+        new.0.insert("pretty".to_owned(), pretty.clone());
+    }
+}

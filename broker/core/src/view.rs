@@ -1,0 +1,102 @@
+//! What the lists show. Costs what it returns where a filter narrows; nothing is copied but references.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ave_profile::{Identity, Kind, Profile, SessionId};
+
+use crate::bits::BitSet;
+use crate::broker::Core;
+use crate::equipment::{Hold, ItemId};
+use crate::index::wanted_keys;
+
+impl Core {
+    /// Known equipment that matches the filter, taken or not, in list order; then the workspaces that
+    /// exist, by uid. A filter is compared as a request is, without defaults, and need not name a type.
+    /// (Specification 4.2, `list_equipment`.)
+    pub fn equipment(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
+        let matches = |kind: &Kind, known: &Profile| filter.is_none_or(|filter| kind.matches(filter, known));
+        let workspaces = self.workspaces.made.iter().filter(|(item, workspace)| {
+            self.kinds.get(&item.kind).is_some_and(|kind| matches(kind, &workspace.profile))
+        });
+        let mut found = self.listed(filter, None);
+        found.extend(workspaces.map(|(_, workspace)| workspace.profile.clone()));
+        found
+    }
+
+    /// The matching equipment that is neither taken nor collateral, in list order. (Specification 4.2,
+    /// `list_available`.)
+    pub fn available(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
+        self.listed(filter, Some(&self.equipment.free))
+    }
+
+    /// What one session holds, or everybody, as it was granted. (Specification 4.1, `list_allocations`.)
+    pub fn allocations(&self, session: Option<SessionId>) -> Vec<Arc<Profile>> {
+        let granted = self.held(session).filter_map(|item| match self.workspaces.made.get(item) {
+            Some(workspace) => Some(workspace.profile.clone()),
+            None => Some(self.hold(item)?.granted.clone()),
+        });
+        granted.collect()
+    }
+
+    /// The collateral of what one session holds, or of everything that is taken, in the short form of
+    /// the stacks. (Specification 5.7.)
+    pub fn collateral(&self, session: Option<SessionId>) -> Vec<Arc<Profile>> {
+        let ids: BTreeSet<ItemId> = match session {
+            None => self.equipment.collateral.iter().collect(),
+            Some(_) => {
+                let holds = self.held(session).filter_map(|item| self.hold(item));
+                holds.flat_map(|hold| hold.collateral.iter().copied()).collect()
+            }
+        };
+        let items = ids.into_iter().map(|id| self.equipment.item(id)).filter(|item| item.hold.is_none());
+        items.filter_map(|item| item.written.clone()).collect()
+    }
+
+    /// The stacks, as configured. (Specification 4.2, `list_stacks`.)
+    pub fn stacks(&self) -> Vec<Arc<[Arc<Profile>]>> {
+        self.equipment.stacks.written.clone()
+    }
+
+    /// Whether a session is there and has not ended.
+    pub fn is_open(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// What one session holds, or everybody.
+    fn held(&self, session: Option<SessionId>) -> impl Iterator<Item = &Identity> {
+        let sessions = match session {
+            Some(session) => self.sessions.range(session..=session),
+            None => self.sessions.range(..),
+        };
+        sessions.flat_map(|(_, session)| &session.items)
+    }
+
+    fn hold(&self, item: &Identity) -> Option<&Hold> {
+        self.equipment.item(self.equipment.id(item)?).hold.as_ref()
+    }
+
+    /// Matching pieces of the list: all of them, or only those also in `within`.
+    fn listed(&self, filter: Option<&Profile>, within: Option<&BitSet>) -> Vec<Arc<Profile>> {
+        let equipment = &self.equipment;
+        let profile = |slot: u32| equipment.at(slot).2;
+        let Some(filter) = filter else {
+            let slots = (0..).zip(&equipment.slots).filter_map(|(slot, piece)| piece.map(|_| slot));
+            let slots = slots.filter(|slot| within.is_none_or(|set| set.contains(*slot)));
+            return slots.map(|slot| profile(slot).clone()).collect();
+        };
+        let asked =
+            |kind: &&Arc<Kind>| filter.get("type").is_none_or(|name| name.as_str() == Some(&kind.name));
+        let mut slots = Vec::new();
+        for kind in self.kinds.iter().filter(asked) {
+            let found = wanted_keys(kind, filter).and_then(|keys| equipment.index.with_all(&keys));
+            let Some(mut found) = found else { continue };
+            if let Some(set) = within {
+                found = found.and(set);
+            }
+            slots.extend(found.iter().filter(|slot| kind.matches(filter, profile(*slot))));
+        }
+        slots.sort_unstable();
+        slots.into_iter().map(|slot| profile(slot).clone()).collect()
+    }
+}
