@@ -1,0 +1,259 @@
+"""The calls of a broker that lend nothing: lists for everybody, and the administrator's tools.
+
+Each declaration is sent to the broker as it is called; answers and errors are the broker's.
+(Specification 4.2.)
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Literal, Optional, TypeVar, Union, cast
+
+from ave.broker._remote import Remote
+
+_Declaration = TypeVar("_Declaration", bound=Callable[..., Any])
+
+Profile = dict[str, Any]
+Address = tuple[str, int]
+Allocator = Union[Literal["local"], Address]
+
+
+def _remote(declaration: _Declaration) -> _Declaration:
+    name = declaration.__name__
+
+    @functools.wraps(declaration)
+    def call(self: Remote, /, *args: Any, **kwargs: Any) -> Any:
+        return self._call(name, *args, **kwargs)
+
+    return cast("_Declaration", call)
+
+
+class Administration(Remote):
+    """What can be asked of a broker, beside equipment.
+
+    Most of it is for administrators, ``Broker(authkey=...)`` with the value of ``"admin"`` in the broker's
+    ``authkeys.json``: with another key, or none, it raises ``AveException``, ``not authorized to make this
+    call``. A broker without that key lets everybody.
+    """
+
+    @_remote
+    def get_profile(self) -> Profile:
+        """Shows the broker's configuration, for everybody.
+
+        :returns: A profile of type ``broker`` with at least ``host``, ``port``, ``stacks`` and ``remote``.
+
+        >>> sorted(broker.get_profile().keys() & {'host', 'port', 'stacks'})
+        ['host', 'port', 'stacks']
+        """
+
+    @_remote
+    def list_allocations(self) -> list[Profile]:
+        """Lists what this client holds, for everybody.
+
+        :returns: One profile per resource.
+        :raises AveException: ``session closed``, after a failed ``get`` or as administrator.
+
+        >>> handset = broker.get({'type': 'handset'})
+        >>> broker.list_allocations() == [handset.profile]
+        True
+        """
+
+    @_remote
+    def list_collateral(self) -> list[Profile]:
+        """Lists what nobody can allocate because of what this client holds, for everybody.
+
+        :returns: The other members of the stacks, in the short form of the configuration.
+        :raises AveException: ``session closed``, after a failed ``get`` or as administrator.
+
+        >>> handset = broker.get({'type': 'handset', 'pretty': 'yuga'})
+        >>> broker.list_collateral() == [{'type': 'relay', 'uid': 'a'}]
+        True
+        """
+
+    @_remote
+    def list_allocations_all(self) -> list[Profile]:
+        """Lists what all clients hold, for administrators.
+
+        :returns: One profile per resource, in any order.
+
+        >>> admin.list_allocations_all()
+        []
+        """
+
+    @_remote
+    def list_collateral_all(self) -> list[Profile]:
+        """Lists what nobody can allocate because of what others hold, for administrators.
+
+        :returns: The other members of the stacks, in the short form of the configuration.
+
+        >>> admin.list_collateral_all()
+        []
+        """
+
+    @_remote
+    def list_equipment(
+        self, profile: Optional[Profile] = None, allocator: Optional[Allocator] = None
+    ) -> list[Profile]:
+        """Lists equipment, available or not, for administrators.
+
+        :arg profile: What to look for; everything by default.
+        :arg allocator: ``"local"`` or the address of a share; all by default.
+        :returns: One profile per piece.
+
+        >>> [profile['pretty'] for profile in admin.list_equipment({'type': 'handset', 'platform': 'firefox'})]
+        ['hayabusa']
+        """
+
+    @_remote
+    def list_available(self, profile: Optional[Profile] = None) -> list[Profile]:
+        """Lists equipment that could be allocated now, for administrators.
+
+        :arg profile: What to look for; everything by default.
+        :returns: One profile per piece.
+
+        >>> handset = broker.get({'type': 'handset', 'pretty': 'yuga'})
+        >>> admin.list_available({'type': 'handset', 'pretty': 'yuga'})
+        []
+        """
+
+    @_remote
+    def list_handsets(self, profile: Optional[Profile] = None) -> list[Profile]:
+        """Lists the handsets of the broker's own host, for administrators.
+
+        :arg profile: What to look for; every handset by default.
+        :returns: One profile per handset.
+
+        >>> {profile['type'] for profile in admin.list_handsets()}
+        {'handset'}
+        """
+
+    @_remote
+    def list_relays(self, profile: Optional[Profile] = None) -> list[Profile]:
+        """Lists the relays of the broker's own host, for administrators.
+
+        :arg profile: What to look for; every relay by default.
+        :returns: One profile per relay.
+
+        >>> [profile['uid'] for profile in admin.list_relays({'type': 'relay', 'uid': 'a'})]
+        ['a']
+        """
+
+    @_remote
+    def list_stacks(self) -> list[list[Profile]]:
+        """Lists the configured stacks, for administrators. Workspaces go with everything and are not listed.
+
+        :returns: A list of short profiles per stack.
+
+        >>> [profile['type'] for profile in admin.list_stacks()[0]]
+        ['relay', 'handset']
+        """
+
+    @_remote
+    def list_allocators(self) -> list[Allocator]:
+        """Lists who lends through this broker, for administrators.
+
+        :returns: ``"local"``, and ``[host, port]`` of each broker that shares with this one.
+
+        >>> admin.list_allocators()
+        ['local']
+        """
+
+    @_remote
+    def list_shares(self) -> list[Address]:
+        """Lists the brokers that share their equipment with this one, for administrators.
+
+        :returns: ``[host, port]`` of each.
+
+        >>> admin.list_shares()
+        []
+        """
+
+    @_remote
+    def start_sharing(self) -> Optional[Address]:
+        """Shares this broker's equipment, if it has a rule for that, for administrators.
+
+        :returns: ``None`` if it has not.
+
+        >>> admin.start_sharing()
+        """
+
+    @_remote
+    def stop_sharing(self) -> None:
+        """Stops sharing this broker's equipment, for administrators.
+
+        >>> admin.stop_sharing()
+        """
+
+    @_remote
+    def restart_sharing(self) -> None:
+        """Shares again what is being shared, for administrators.
+
+        >>> admin.restart_sharing()
+        """
+
+    @_remote
+    def drop_share(self, address: Address) -> None:
+        """Disconnects a broker that shares its equipment with this one, for administrators.
+
+        :arg address: Its host and port; unknown ones have no effect.
+
+        >>> admin.drop_share(('elsewhere', 4000))
+        """
+
+    @_remote
+    def drop_all_shares(self) -> None:
+        """Disconnects all brokers that share their equipment with this one, for administrators.
+
+        >>> admin.drop_all_shares()
+        """
+
+    @_remote
+    def close_session(self, authkey: str) -> None:
+        """Ends a client's session and frees what it holds, for administrators.
+
+        :arg authkey: The session's key, as in ``authkey`` of a resource.
+        :raises AveException: With type ``KeyError``: there is no such session.
+
+        >>> handset = broker.get({'type': 'handset'})
+        >>> admin.close_session(handset.authkey)
+        """
+
+    @_remote
+    def stop(self) -> bool:
+        """Stops the broker and thereby all sessions, for administrators.
+
+        :returns: ``True``, if the answer arrives before the connection ends.
+        :raises ConnectionClosed: It did not. Either way the broker stops.
+        """
+
+    @_remote
+    def add_equipment(self, allocator: Literal["local"], profiles: list[Profile]) -> None:
+        """Tells the broker of equipment of its own host, with the ``share`` key.
+
+        :arg allocator: ``"local"``.
+        :arg profiles: The pieces; one that is known already is replaced.
+        :raises AveException: With type ``KeyError``: the member that identifies a piece is missing.
+            With type ``Exception``: a profile is not valid. Nothing is stored. (Specification 4.3.)
+
+        >>> share.add_equipment('local', [{'type': 'relay', 'uid': 'new', 'power_state': 'online'}])
+        """
+
+    @_remote
+    def set_stacks(self, allocator: Literal["local"], stacks: list[list[Profile]]) -> None:
+        """Replaces the stacks of the broker's own host, with the ``share`` key.
+
+        :arg allocator: ``"local"``.
+        :arg stacks: A list of short profiles per stack.
+        :raises AveException: ``stacks must be a list of list of profiles``. (Specification 4.3.)
+
+        >>> share.set_stacks('local', [])
+        """
+
+    @_remote
+    def set_ws_profile(self, allocator: Literal["local"], profile: Profile) -> None:
+        """Replaces what workspaces of the broker's own host look like, with the ``share`` key.
+
+        :arg allocator: ``"local"``.
+        :arg profile: A workspace profile without ``uid``.
+        :raises AveException: ``cannot set generic workspace profile with uid: ...``. (Specification 4.3.)
+        """
