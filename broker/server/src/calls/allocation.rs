@@ -1,0 +1,96 @@
+//! `get`, `yield_resources` and `close_session`. (Specification 4.1, 5.1, 5.10.)
+
+use ave_core::{Door, Granted};
+use ave_profile::{Map, Profile, Refusal, RefusalKind, Value, Want};
+use ave_protocol::arguments::Bound;
+use ave_protocol::error::Fault;
+use ave_protocol::message::{Encoding, Reply};
+use tracing::info;
+
+use super::broker::Client;
+use super::table::Method;
+use crate::connection::Outcome;
+use crate::session::SessionHandle;
+use crate::site::{Site, address_value, random_u64};
+
+/// Asks for equipment. Whatever is wrong with the question ends the session, as a refusal does.
+pub(crate) async fn get(
+    client: &Client,
+    method: Method,
+    bound: Result<Bound, Fault>,
+    encoding: Encoding,
+) -> Outcome {
+    let Some(session) = client.session().await else { return Outcome::Close };
+    let want = match (bound, method) {
+        (Ok(bound), Method::GetMulti) => Want::of_groups(&bound.rest()),
+        (Ok(bound), _) => Want::of_get(&bound.rest()),
+        (Err(fault), _) => Err(Refusal::new(RefusalKind::Driver(fault.kind), fault.message)),
+    };
+    match client.site.hub.get(session.id, want, random_u64()).await {
+        Ok(groups) => Outcome::Answer(Reply::Result(shape(session, method, groups, encoding))),
+        Err(refusal) => {
+            info!(session = %session.id, %refusal, "refused");
+            Fault::from(refusal).into()
+        }
+    }
+}
+
+/// Groups answer as groups when they were asked for as such, else all profiles stand in one list.
+fn shape(session: &SessionHandle, method: Method, groups: Vec<Vec<Granted>>, encoding: Encoding) -> Value {
+    let resources = |group: Vec<Granted>| -> Vec<Value> {
+        group.into_iter().map(|granted| Profile::clone(&granted.profile).into()).collect()
+    };
+    let answer = |resources: Vec<Value>| {
+        let mut map = entry(session, encoding);
+        map.insert("resources".to_owned(), Value::List(resources));
+        Value::Map(map)
+    };
+    match method {
+        Method::GetMulti => {
+            groups.into_iter().map(|group| answer(resources(group))).collect::<Vec<_>>().into()
+        }
+        _ => answer(groups.into_iter().flat_map(resources).collect()),
+    }
+}
+
+/// How to reach a session. Clients that read MessagePack can also name it at the handshake.
+pub(crate) fn entry(session: &SessionHandle, encoding: Encoding) -> Map {
+    let mut map = Map::new();
+    map.insert("address".to_owned(), session.address().map(address_value).unwrap_or_default());
+    map.insert("authkey".to_owned(), session.key.expose().into());
+    if encoding == Encoding::MessagePack {
+        map.insert("session".to_owned(), session.id.to_string().into());
+    }
+    map
+}
+
+/// Gives equipment back at the broker's door.
+pub(crate) async fn yield_resources(client: &Client, bound: Bound) -> Result<Value, Refusal> {
+    let session = client.session().await.ok_or_else(Refusal::session_closed)?;
+    let profiles = profiles(&bound.rest())?;
+    let given_back = client.site.hub.give_back(session.id, Door::Broker, profiles).await?;
+    Ok(given_back.into())
+}
+
+/// Ends the session with this key, and waits until its holder is cut off.
+pub(crate) async fn close_session(site: &Site, bound: Bound) -> Result<Value, Refusal> {
+    let key = bound.get("authkey");
+    let session = key.as_str().and_then(|key| site.keys.session_of(key));
+    let session = session.ok_or_else(|| Refusal::new(RefusalKind::KeyError, "no session has this key"))?;
+    info!(session = %session.id, "closed by an administrator");
+    session.end();
+    session.wait_closed().await;
+    Ok(Value::Null)
+}
+
+/// A list of profiles, as arguments carry it.
+pub(crate) fn profiles(values: &[Value]) -> Result<Vec<Profile>, Refusal> {
+    values.iter().map(profile).collect()
+}
+
+/// A profile, as arguments carry it.
+pub(crate) fn profile(value: &Value) -> Result<Profile, Refusal> {
+    let map =
+        value.as_map().ok_or_else(|| Refusal::exception(format!("profile is not an object: {value}")))?;
+    Ok(Profile(map.clone()))
+}

@@ -1,0 +1,87 @@
+//! What there is, what is free, who holds what. The core is looked at between two events; the lists are
+//! written outside of it. (Specification 4.1, 4.2.)
+
+use std::sync::Arc;
+
+use ave_core::Core;
+use ave_profile::{Profile, Refusal, Value};
+use ave_protocol::arguments::Bound;
+
+use super::allocation::profile;
+use super::broker::Client;
+use crate::site::Site;
+
+type Profiles = Vec<Arc<Profile>>;
+
+pub(crate) async fn equipment(site: &Site, bound: Bound) -> Result<Value, Refusal> {
+    if !is_local(bound.get("allocator")) {
+        return Ok(Value::List(Vec::new()));
+    }
+    let filter = filter(&bound)?;
+    list(site, move |core| core.equipment(filter.as_ref())).await
+}
+
+/// No allocator means all of them, which is this one.
+fn is_local(allocator: &Value) -> bool {
+    matches!(allocator, Value::Null) || allocator.as_str() == Some("local")
+}
+
+pub(crate) async fn available(site: &Site, bound: Bound) -> Result<Value, Refusal> {
+    let filter = filter(&bound)?;
+    list(site, move |core| core.available(filter.as_ref())).await
+}
+
+/// Equipment of one type; asked for another type there is none.
+pub(crate) async fn of_kind(site: &Site, kind: &'static str, bound: Bound) -> Result<Value, Refusal> {
+    let mut filter = filter(&bound)?.unwrap_or_default();
+    if filter.0.entry("type".to_owned()).or_insert_with(|| kind.into()).as_str() != Some(kind) {
+        return Ok(Value::List(Vec::new()));
+    }
+    list(site, move |core| core.equipment(Some(&filter))).await
+}
+
+pub(crate) async fn allocations(client: &Client) -> Result<Value, Refusal> {
+    of_session(client, |core, session| core.allocations(Some(session))).await
+}
+
+pub(crate) async fn collateral(client: &Client) -> Result<Value, Refusal> {
+    of_session(client, |core, session| core.collateral(Some(session))).await
+}
+
+pub(crate) async fn allocations_all(site: &Site) -> Result<Value, Refusal> {
+    list(site, |core| core.allocations(None)).await
+}
+
+pub(crate) async fn collateral_all(site: &Site) -> Result<Value, Refusal> {
+    list(site, |core| core.collateral(None)).await
+}
+
+pub(crate) async fn stacks(site: &Site) -> Result<Value, Refusal> {
+    let stacks = site.hub.look(|core| core.stacks()).await?;
+    Ok(Value::List(stacks.iter().map(|stack| written(stack)).collect()))
+}
+
+async fn of_session(
+    client: &Client,
+    look: impl FnOnce(&Core, ave_profile::SessionId) -> Profiles + Send + 'static,
+) -> Result<Value, Refusal> {
+    let session = client.session().await.ok_or_else(Refusal::session_closed)?.id;
+    let profiles =
+        client.site.hub.look(move |core| core.is_open(session).then(|| look(core, session))).await?;
+    Ok(written(&profiles.ok_or_else(Refusal::session_closed)?))
+}
+
+async fn list(site: &Site, look: impl FnOnce(&Core) -> Profiles + Send + 'static) -> Result<Value, Refusal> {
+    Ok(written(&site.hub.look(look).await?))
+}
+
+fn written(profiles: &[Arc<Profile>]) -> Value {
+    Value::List(profiles.iter().map(|profile| Profile::clone(profile).into()).collect())
+}
+
+fn filter(bound: &Bound) -> Result<Option<Profile>, Refusal> {
+    match bound.get("profile") {
+        Value::Null => Ok(None),
+        value => profile(value).map(Some),
+    }
+}

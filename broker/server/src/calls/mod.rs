@@ -1,0 +1,8 @@
+//! What can be called: at the broker, and at a session.
+
+mod allocation;
+pub(crate) mod broker;
+mod lists;
+mod reports;
+pub(crate) mod session;
+mod table;

@@ -1,0 +1,183 @@
+//! One connection, from the handshake to its end: frames become calls, answers become frames. What a
+//! call does is in `calls`; what a connection may call depends on what its handshake showed.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use ave_protocol::error::Fault;
+use ave_protocol::frame::FrameError;
+use ave_protocol::handshake::{self, Answer, Salt};
+use ave_protocol::message::{Encoding, Envelope, Reply};
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Duration, timeout};
+use tracing::{debug, info};
+
+use crate::calls::broker::Client;
+use crate::calls::session::Proxy;
+use crate::keys::Caller;
+use crate::session::SessionHandle;
+use crate::site::{Site, random};
+use crate::wire::{Wire, WireError};
+
+/// Where a connection came in.
+pub(crate) enum Entrance {
+    /// At the broker's port.
+    Broker,
+    /// At a session's own port.
+    Session(Arc<SessionHandle>),
+}
+
+/// What becomes of a connection after a call.
+pub(crate) enum Outcome {
+    /// The answer, and on with the next call.
+    Answer(Reply),
+    /// The last answer; the connection ends with it.
+    LastAnswer(Reply),
+    /// The last answer; the whole broker stops with it.
+    Stop(Reply),
+    /// No answer; the connection ends.
+    Close,
+}
+
+impl From<Fault> for Outcome {
+    fn from(fault: Fault) -> Outcome {
+        Outcome::Answer(Reply::Fault(fault))
+    }
+}
+
+/// Whoever answers the calls of a connection.
+pub(crate) trait Answering {
+    /// Answers one call.
+    async fn answer(&self, envelope: Envelope, encoding: Encoding) -> Outcome;
+
+    /// The peer has gone while its call is being answered. Whatever it held is given back now.
+    fn lost(&self) {}
+}
+
+/// Serves a connection until it ends. Whatever ends it, what it held is given back.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, entrance: Entrance, site: Arc<Site>) {
+    let limits = &site.config.broker.limits;
+    let mut wire = Wire::new(stream, limits.handshake_frame_bytes_max);
+    let limit = Duration::from_secs(limits.handshake_limit_s);
+    let caller = match timeout(limit, shake_hands(&mut wire, &entrance, &site)).await {
+        Ok(Ok(caller)) => caller,
+        Ok(Err(error)) => return debug!(%error, "no handshake"),
+        Err(_) => return debug!("no handshake in time"),
+    };
+    wire.set_frame_bytes_max(limits.frame_bytes_max);
+    debug!(?caller, "connected");
+    let ended = match (entrance, caller) {
+        (_, Caller::Session(session)) => {
+            let cut = session.cut.clone();
+            let here = session.connections.token();
+            let conversation = converse(&mut wire, Proxy::new(site.clone(), Some(session)), &site);
+            let ended = tokio::select! {
+                ended = conversation => ended,
+                () = cut.cancelled() => Ok(()),
+            };
+            drop(wire); // closed before anybody is told that it is cut
+            drop(here);
+            ended
+        }
+        (Entrance::Session(_), _) => converse(&mut wire, Proxy::new(site.clone(), None), &site).await,
+        (Entrance::Broker, caller) => converse(&mut wire, Client::new(site.clone(), caller), &site).await,
+    };
+    if let Err(error) = ended {
+        debug!(%error, "disconnected");
+    }
+}
+
+/// Challenge, answer, verdict. (Specification 1.3.)
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    entrance: &Entrance,
+    site: &Site,
+) -> Result<Caller, WireError> {
+    let salt = Salt::ours(random());
+    let mut output = BytesMut::new();
+    ave_protocol::frame::encode(&salt.challenge_payload(), &mut output);
+    wire.send(&mut output).await?;
+    let answer = Answer::parse(&wire.frame().await?);
+    let caller = match entrance {
+        Entrance::Broker => site.keys.caller(&salt, &answer, site.ports.is_none()).await,
+        Entrance::Session(session) if session.is_shown_by(&salt, &answer) => Caller::Session(session.clone()),
+        Entrance::Session(_) => Caller::Stranger,
+    };
+    ave_protocol::frame::encode(handshake::verdict(caller.is_authenticated()), &mut output);
+    wire.send(&mut output).await?;
+    Ok(caller)
+}
+
+/// Answers call after call, in order, until either side ends it.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    answering: impl Answering,
+    site: &Site,
+) -> Result<(), WireError> {
+    let mut encoding = Encoding::Json;
+    let mut output = BytesMut::new();
+    loop {
+        let payload = match wire.frame().await {
+            Ok(payload) => payload,
+            Err(WireError::Frame(FrameError::TooLong { .. })) => {
+                Reply::Fault(too_long()).encode(encoding, &mut output);
+                return wire.send(&mut output).await;
+            }
+            Err(WireError::Closed) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let envelope = match read(payload, site, &mut encoding) {
+            Ok(envelope) => envelope,
+            Err(reply) => {
+                reply.encode(encoding, &mut output);
+                wire.send(&mut output).await?;
+                continue;
+            }
+        };
+        let silent = envelope.asynchronous();
+        let outcome = answer(wire, &answering, envelope, encoding).await;
+        let (Outcome::Answer(reply) | Outcome::LastAnswer(reply) | Outcome::Stop(reply)) = &outcome else {
+            return Ok(());
+        };
+        if !silent {
+            reply.encode(encoding, &mut output);
+            wire.send(&mut output).await?;
+        } else if !matches!(reply, Reply::Result(_)) {
+            info!(?reply, "an asynchronous call failed");
+        }
+        match outcome {
+            Outcome::Answer(_) => {}
+            Outcome::Stop(_) => return Ok(site.stop.cancel()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn read(payload: Bytes, site: &Site, encoding: &mut Encoding) -> Result<Envelope, Reply> {
+    let envelope = Envelope::parse(&payload, &site.config.broker.limits)
+        .map_err(|malformed| Reply::Plain(malformed.to_string()))?;
+    *encoding = Encoding::of(&payload);
+    Ok(envelope)
+}
+
+/// Answers one call while watching for the loss of the peer.
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    answering: &impl Answering,
+    envelope: Envelope,
+    encoding: Encoding,
+) -> Outcome {
+    let mut answered = pin!(answering.answer(envelope, encoding));
+    tokio::select! {
+        biased;
+        outcome = &mut answered => return outcome,
+        _ = wire.lost() => answering.lost(),
+    }
+    answered.await // what was begun is finished, though nobody will read it
+}
+
+fn too_long() -> Fault {
+    let text = "got invalid RPC from client, signed integer is greater than maximum. disconnect";
+    Fault::new("OverflowError", text)
+}

@@ -1,0 +1,300 @@
+//! The only owner of the core. Awaits its inbox and the ends of sessions, applies events one by one and
+//! hands the effects out without ever waiting for anyone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use ave_core::{Core, Door, Effect, Event, Granted, Moment, Source};
+use ave_profile::{Identity, Profile, Refusal, RequestId, SessionId, Want};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::session::Session;
+
+/// How many events may wait. Senders beyond that wait in turn; the hub does not.
+const INBOX_MAX: usize = 1024;
+
+/// The answer to a request, whichever it was.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Pieces, by group.
+    Granted(Vec<Vec<Granted>>),
+    /// What to give back at the session too.
+    Yielded(Vec<Profile>),
+    /// The report is stored.
+    Reported,
+}
+
+/// Where an answer goes.
+pub(crate) type Reply = oneshot::Sender<Result<Answer, Refusal>>;
+
+/// An effect on its way to a session, with the answer's way back if it carries one.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) effect: Effect,
+    pub(crate) reply: Option<Reply>,
+}
+
+impl Order {
+    /// Answers an order that no session carries out any more.
+    pub(crate) fn answer_unheeded(self) {
+        let answer = match self.effect {
+            Effect::Refuse { refusal, .. } => Err(refusal),
+            Effect::Yielded { outcome, .. } => outcome.map(Answer::Yielded),
+            _ => Err(gone()),
+        };
+        if let Some(reply) = self.reply {
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+type Look = Box<dyn FnOnce(&Core) + Send>;
+
+enum Inbound {
+    Event(Event),
+    Request(Event, RequestId, Reply),
+    Open(Box<Session>, mpsc::Sender<Order>),
+    Look(Look),
+}
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct HubHandle {
+    inbox: mpsc::Sender<Inbound>,
+    requests: Arc<AtomicU64>,
+}
+
+impl HubHandle {
+    /// Tells what happened. Once the hub is gone there is nobody to tell.
+    pub(crate) async fn tell(&self, event: Event) {
+        let _ = self.inbox.send(Inbound::Event(event)).await;
+    }
+
+    /// Brings a session to life.
+    pub(crate) async fn open(&self, session: Session, orders: mpsc::Sender<Order>) {
+        let _ = self.inbox.send(Inbound::Open(Box::new(session), orders)).await;
+    }
+
+    /// Asks for equipment.
+    pub(crate) async fn get(
+        &self,
+        session: SessionId,
+        want: Result<Want, Refusal>,
+        nonce: u64,
+    ) -> Result<Vec<Vec<Granted>>, Refusal> {
+        let answer = self.request(|request| Event::Asked { session, request, want, nonce }).await?;
+        let Answer::Granted(groups) = answer else { return Err(gone()) };
+        Ok(groups)
+    }
+
+    /// Gives equipment back.
+    pub(crate) async fn give_back(
+        &self,
+        session: SessionId,
+        door: Door,
+        profiles: Vec<Profile>,
+    ) -> Result<Vec<Profile>, Refusal> {
+        let answer = self.request(|request| Event::Yielded { session, request, door, profiles }).await?;
+        let Answer::Yielded(profiles) = answer else { return Err(gone()) };
+        Ok(profiles)
+    }
+
+    /// Reports equipment.
+    pub(crate) async fn report(&self, source: Source, profiles: Vec<Profile>) -> Result<(), Refusal> {
+        self.request(|request| Event::Reported { source, profiles, request: Some(request) }).await.map(drop)
+    }
+
+    /// Looks at the core between two events.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let look: Look = Box::new(move |core| drop(reply.send(look(core))));
+        let _ = self.inbox.send(Inbound::Look(look)).await;
+        answer.await.map_err(|_| gone())
+    }
+
+    async fn request(&self, event: impl FnOnce(RequestId) -> Event) -> Result<Answer, Refusal> {
+        let request = RequestId(self.requests.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inbox.send(Inbound::Request(event(request), request, reply)).await;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// The hub, or the session that was to answer, has ended before it did.
+fn gone() -> Refusal {
+    Refusal::session_closed()
+}
+
+/// Owns the core, the ways to the sessions, and the sessions' tasks.
+pub(crate) struct Hub {
+    core: Core,
+    started: Instant,
+    inbox: mpsc::Receiver<Inbound>,
+    routes: HashMap<SessionId, mpsc::Sender<Order>>,
+    pending: HashMap<RequestId, Reply>,
+    tasks: JoinSet<()>,
+    owners: HashMap<task::Id, SessionId>,
+    /// What sessions were told to close and have not reported yet.
+    closing: HashMap<SessionId, BTreeSet<Identity>>,
+}
+
+impl Hub {
+    pub(crate) fn new(core: Core) -> (Hub, HubHandle) {
+        let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        let hub = Hub {
+            core,
+            started: Instant::now(),
+            inbox,
+            routes: HashMap::new(),
+            pending: HashMap::new(),
+            tasks: JoinSet::new(),
+            owners: HashMap::new(),
+            closing: HashMap::new(),
+        };
+        (hub, HubHandle { inbox: sender, requests: Arc::default() })
+    }
+
+    /// Serves until told to stop, then ends every session and serves on until all are closed.
+    ///
+    /// A panic in here means that the broker no longer knows who holds what: it must not go on lending.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        use futures::FutureExt;
+        if AssertUnwindSafe(self.serve(stop)).catch_unwind().await.is_err() {
+            error!("the hub panicked: a broker that has lost the truth must not go on");
+            std::process::abort();
+        }
+    }
+
+    async fn serve(&mut self, stop: CancellationToken) {
+        let mut stopping = false;
+        while !(stopping && self.tasks.is_empty()) {
+            tokio::select! {
+                inbound = self.inbox.recv() => match inbound {
+                    Some(inbound) => self.take(inbound, stopping),
+                    None => break,
+                },
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    let task = ended.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+                    if let Err(error) = ended {
+                        error!(session = ?self.owners.get(&task), %error, "a session failed");
+                    }
+                    self.take_what_is_waiting(stopping);
+                    self.session_ended(task);
+                }
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    for session in self.routes.keys().copied().collect::<Vec<_>>() {
+                        self.apply(Event::SessionEnded { session });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The last words of a session that has ended are in the inbox: they count.
+    fn take_what_is_waiting(&mut self, stopping: bool) {
+        for _ in 0..self.inbox.len() {
+            if let Ok(inbound) = self.inbox.try_recv() {
+                self.take(inbound, stopping);
+            }
+        }
+    }
+
+    fn take(&mut self, inbound: Inbound, stopping: bool) {
+        match inbound {
+            Inbound::Event(event) => self.apply(event),
+            Inbound::Request(event, request, reply) => {
+                self.pending.insert(request, reply);
+                self.apply(event);
+            }
+            Inbound::Open(..) if stopping => {}
+            Inbound::Open(session, orders) => self.open(*session, orders),
+            Inbound::Look(look) => look(&self.core),
+        }
+    }
+
+    fn open(&mut self, session: Session, orders: mpsc::Sender<Order>) {
+        let id = session.id();
+        let task = self.tasks.spawn(session.run());
+        self.owners.insert(task.id(), id);
+        self.routes.insert(id, orders);
+        self.apply(Event::SessionOpened { session: id });
+    }
+
+    /// The task is over. What it did not close is driven by nobody any more, and nobody knows its state.
+    fn session_ended(&mut self, task: task::Id) {
+        let Some(session) = self.owners.remove(&task) else { return };
+        self.routes.remove(&session);
+        self.apply(Event::SessionEnded { session });
+        for item in self.closing.remove(&session).unwrap_or_default() {
+            let outcome = Err("its session failed before it was closed".to_owned());
+            self.apply(Event::Closed { session, item, outcome });
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        if let Event::Closed { session, item, .. } = &event
+            && let Some(items) = self.closing.get_mut(session)
+        {
+            items.remove(item);
+            if items.is_empty() {
+                self.closing.remove(session);
+            }
+        }
+        let now = Moment(self.started.elapsed());
+        for effect in self.core.apply(now, event) {
+            self.hand_out(effect);
+        }
+    }
+
+    fn hand_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Warn { message } => warn!("{message}"),
+            Effect::Reported { request, outcome } => {
+                if let Some(reply) = self.pending.remove(&request) {
+                    let _ = reply.send(outcome.map(|()| Answer::Reported));
+                }
+            }
+            Effect::Grant { session, request, .. }
+            | Effect::Refuse { session, request, .. }
+            | Effect::Yielded { session, request, .. } => {
+                let reply = self.pending.remove(&request);
+                self.order(session, Order { effect, reply });
+            }
+            Effect::Close { session, ref items } | Effect::End { session, ref items } => {
+                if !items.is_empty() {
+                    self.closing.entry(session).or_default().extend(items.iter().cloned());
+                }
+                self.order(session, Order { effect, reply: None });
+            }
+        }
+    }
+
+    /// An edge whose outbox is full is stuck: its way is cut, upon which it ends by itself.
+    fn order(&mut self, session: SessionId, order: Order) {
+        let undelivered = match self.routes.get(&session) {
+            None => order,
+            Some(route) => match route.try_send(order) {
+                Ok(()) => return,
+                Err(TrySendError::Closed(order)) => order,
+                Err(TrySendError::Full(order)) => {
+                    warn!(%session, "a session does not take its orders and is cut off");
+                    self.routes.remove(&session);
+                    self.apply(Event::SessionEnded { session });
+                    order
+                }
+            },
+        };
+        undelivered.answer_unheeded();
+    }
+}

@@ -1,0 +1,145 @@
+//! Whom a digest belongs to: accounts from `authkeys.json`, and the sessions that hold something.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ave_profile::SessionId;
+use ave_protocol::handshake::{Answer, KeyId, Salt, Secret, Verifier};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::limits::DIGEST_TRIALS_MAX;
+use crate::session::SessionHandle;
+
+/// Who is at the other end of a connection, as its handshake showed.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// Somebody without a key.
+    Anonymous,
+    /// Somebody whose digest matched nothing: as good as anonymous, as in the original.
+    Unknown,
+    /// Somebody with the key of these accounts.
+    Accounts(Vec<String>),
+    /// Somebody with the key of a live session.
+    Session(Arc<SessionHandle>),
+    /// Somebody who wants a session and does not have its key, or whose session has ended.
+    Stranger,
+}
+
+impl Caller {
+    /// What the handshake answers.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        matches!(self, Caller::Accounts(_) | Caller::Session(_))
+    }
+}
+
+/// For the log: never a key.
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Anonymous => f.write_str("anonymous"),
+            Caller::Unknown => f.write_str("unknown key"),
+            Caller::Accounts(names) => write!(f, "{}", names.join(",")),
+            Caller::Session(handle) => write!(f, "session {}", handle.id),
+            Caller::Stranger => f.write_str("stranger"),
+        }
+    }
+}
+
+struct Account {
+    name: String,
+    verifier: Verifier,
+}
+
+/// All keys this broker accepts.
+pub(crate) struct Keys {
+    anonymous: Verifier,
+    accounts: Vec<Account>,
+    sessions: RwLock<HashMap<SessionId, Arc<SessionHandle>>>,
+    trials: Arc<Semaphore>,
+}
+
+impl Keys {
+    /// The keys of these accounts; sessions are admitted as they come.
+    pub(crate) fn new<'a>(accounts: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Keys {
+        let account =
+            |(name, key): (&str, &Secret)| Account { name: name.to_owned(), verifier: Verifier::new(key) };
+        Keys {
+            anonymous: Verifier::new(&Secret::anonymous()),
+            accounts: accounts.into_iter().map(account).collect(),
+            sessions: RwLock::default(),
+            trials: Arc::new(Semaphore::new(DIGEST_TRIALS_MAX)),
+        }
+    }
+
+    /// Whether an account has a key at all.
+    pub(crate) fn has_account(&self, name: &str) -> bool {
+        self.accounts.iter().any(|account| account.name == name)
+    }
+
+    /// From now on proxies of this session get in.
+    pub(crate) fn admit(&self, handle: Arc<SessionHandle>) {
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(handle.id, handle);
+    }
+
+    /// From now on its key is worth nothing.
+    pub(crate) fn revoke(&self, session: SessionId) {
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    }
+
+    /// The live session that has this key.
+    pub(crate) fn session_of(&self, key: &str) -> Option<Arc<SessionHandle>> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.values().find(|handle| handle.key.expose() == key).cloned()
+    }
+
+    /// Whom an answer to a challenge belongs to. With `sessions`, keys of sessions are accepted too.
+    pub(crate) async fn caller(&self, salt: &Salt, answer: &Answer, sessions: bool) -> Caller {
+        match answer {
+            Answer::Malformed => Caller::Unknown,
+            Answer::Named { mac, id } => match id {
+                KeyId::Session(session) => match self.session(*session) {
+                    Some(handle) if sessions && handle.is_shown_by(salt, answer) => Caller::Session(handle),
+                    _ => Caller::Stranger,
+                },
+                KeyId::Account(name) => {
+                    self.accounts_that(|a| a.name == *name && a.verifier.verify_named(salt, id, mac))
+                }
+                KeyId::Anonymous if self.anonymous.verify_named(salt, id, mac) => Caller::Anonymous,
+                KeyId::Anonymous => self.accounts_that(|a| a.verifier.verify_named(salt, id, mac)),
+            },
+            Answer::Original(digest) => {
+                if self.anonymous.verify_original(salt, digest) {
+                    return Caller::Anonymous;
+                }
+                match self.accounts_that(|account| account.verifier.verify_original(salt, digest)) {
+                    Caller::Unknown if sessions => self.try_sessions(salt, digest).await,
+                    caller => caller,
+                }
+            }
+        }
+    }
+
+    fn session(&self, session: SessionId) -> Option<Arc<SessionHandle>> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&session).cloned()
+    }
+
+    /// All accounts are tried, so that the time taken does not tell which one matched.
+    fn accounts_that(&self, matches: impl Fn(&Account) -> bool) -> Caller {
+        let names: Vec<_> = self.accounts.iter().filter(|a| matches(a)).map(|a| a.name.clone()).collect();
+        if names.is_empty() { Caller::Unknown } else { Caller::Accounts(names) }
+    }
+
+    /// The original's digest names no key: each session's is tried, away from the runtime's threads.
+    async fn try_sessions(&self, salt: &Salt, digest: &[u8; 16]) -> Caller {
+        let Ok(_turn) = self.trials.acquire().await else { return Caller::Unknown };
+        let sessions: Vec<_> =
+            self.sessions.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let (salt, digest) = (*salt, *digest);
+        let found = spawn_blocking(move || {
+            sessions.into_iter().find(|handle| handle.verifier.verify_original(&salt, &digest))
+        });
+        found.await.ok().flatten().map_or(Caller::Unknown, Caller::Session)
+    }
+}

@@ -1,0 +1,31 @@
+//! The broker's own limits, each with its reason. Those of the wire are in `ave_protocol::limits`.
+
+use std::time::Duration;
+
+/// How many orders of the hub may wait at one session. A session only routes, so a full queue means that
+/// it is stuck.
+pub(crate) const ORDERS_MAX: usize = 256;
+
+/// How many questions of connections may wait at one session; further ones wait at their connection.
+pub(crate) const QUESTIONS_MAX: usize = 32;
+
+/// How many calls may wait at one piece, which makes one at a time.
+pub(crate) const CALLS_WAITING_MAX: usize = 64;
+
+/// How long an answer waits for pieces to be closed and connections to be cut; then it goes out anyway
+/// and closing goes on. Original clients allow 5 s for a reply.
+pub(crate) const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a piece may take to open after its client was refused because of that; then nobody knows its
+/// state, and it is not lent again.
+pub(crate) const OPEN_GIVE_UP: Duration = Duration::from_secs(60);
+
+/// How long a piece may take to close; then it is not lent again. Deleting a large workspace takes time.
+pub(crate) const CLOSE_GIVE_UP: Duration = Duration::from_secs(60);
+
+/// How long to leave the listener alone after it could not accept, usually for want of descriptors.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many handshakes may try the original's digest against all sessions at once: it costs a hash for
+/// each session, and must not take the processor from those who are already in.
+pub(crate) const DIGEST_TRIALS_MAX: usize = 1;

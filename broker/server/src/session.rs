@@ -1,0 +1,380 @@
+//! What one client holds: has granted pieces opened, passes calls on to them, has them closed whatever
+//! ends the session. Decides nothing: it obeys the hub and reports what it has done, once each.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ave_core::{Effect, Event, Granted};
+use ave_profile::{Identity, Refusal, RefusalKind, SessionId};
+use ave_protocol::handshake::{Answer as KeyAnswer, Salt, Secret, Verifier};
+use ave_protocol::message::{Call, Reply as Message};
+use futures::future::{join_all, try_join_all};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::gate;
+use crate::hub::{Answer, Order, Reply};
+use crate::limits::{CLOSE_WAIT, ORDERS_MAX, QUESTIONS_MAX};
+use crate::piece::{Piece, PieceCall};
+use crate::site::Site;
+
+/// What others know of a session: its names, and the ways to reach it and to end it.
+pub(crate) struct SessionHandle {
+    /// The session.
+    pub(crate) id: SessionId,
+    /// What a proxy must show.
+    pub(crate) key: Secret,
+    /// Checks that a proxy has shown it.
+    pub(crate) verifier: Verifier,
+    /// Connections that have shown it.
+    pub(crate) connections: TaskTracker,
+    /// Cancelled when those connections are to be cut.
+    pub(crate) cut: CancellationToken,
+    address: OnceLock<(String, u16)>,
+    questions: mpsc::Sender<Question>,
+    over: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl SessionHandle {
+    /// Whether an answer to a challenge was made with the session's key.
+    pub(crate) fn is_shown_by(&self, salt: &Salt, answer: &KeyAnswer) -> bool {
+        match answer {
+            KeyAnswer::Original(digest) => self.verifier.verify_original(salt, digest),
+            KeyAnswer::Named { mac, id } => self.verifier.verify_named(salt, id, mac),
+            KeyAnswer::Malformed => false,
+        }
+    }
+
+    /// Ends the session, from whatever state. Does not wait.
+    pub(crate) fn end(&self) {
+        self.over.cancel();
+    }
+
+    /// Waits until its connections are cut and its pieces closed, but not for long.
+    pub(crate) async fn wait_closed(&self) {
+        let all = async {
+            self.closed.cancelled().await;
+            self.connections.wait().await;
+        };
+        let _ = timeout(CLOSE_WAIT, all).await;
+    }
+
+    /// Where its proxies connect to. `None` before the first grant.
+    pub(crate) fn address(&self) -> Option<&(String, u16)> {
+        self.address.get()
+    }
+
+    /// Which of these pieces it holds.
+    pub(crate) async fn holds(&self, items: Vec<Option<Identity>>) -> Vec<bool> {
+        let (reply, answer) = oneshot::channel();
+        let none = vec![false; items.len()];
+        let _ = self.questions.send(Question::Holds { items, reply }).await;
+        answer.await.unwrap_or(none)
+    }
+
+    /// Has a piece make a call. `None` if the session does not hold it.
+    pub(crate) async fn call(&self, item: Identity, call: Call) -> Option<Message> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.questions.send(Question::Call { item, call: PieceCall { call, reply } }).await;
+        answer.await.ok()
+    }
+}
+
+/// What a connection that has shown the key may ask.
+enum Question {
+    Holds { items: Vec<Option<Identity>>, reply: oneshot::Sender<Vec<bool>> },
+    Call { item: Identity, call: PieceCall },
+}
+
+/// Equipment that did not open, and the client that waits for it.
+type OpenFailure = (Refusal, Option<Reply>);
+
+/// One session's task.
+pub(crate) struct Session {
+    site: Arc<Site>,
+    handle: Arc<SessionHandle>,
+    orders: mpsc::Receiver<Order>,
+    questions: mpsc::Receiver<Question>,
+    pieces: BTreeMap<Identity, Piece>,
+    driving: JoinSet<Result<(), String>>,
+    driven: HashMap<task::Id, Identity>,
+    answering: JoinSet<Option<OpenFailure>>,
+    stop_calls: CancellationToken,
+    /// The pieces still to be closed, once the session is ending.
+    ending: Option<VecDeque<Identity>>,
+}
+
+impl Session {
+    /// A new session: its task, the hub's way to it, and everybody's handle of it.
+    pub(crate) fn new(
+        site: Arc<Site>,
+        id: SessionId,
+        key: Secret,
+    ) -> (Session, mpsc::Sender<Order>, Arc<SessionHandle>) {
+        let (orders_in, orders) = mpsc::channel(ORDERS_MAX);
+        let (questions_in, questions) = mpsc::channel(QUESTIONS_MAX);
+        let handle = Arc::new(SessionHandle {
+            id,
+            verifier: Verifier::new(&key),
+            key,
+            connections: TaskTracker::new(),
+            cut: CancellationToken::new(),
+            address: OnceLock::new(),
+            questions: questions_in,
+            over: CancellationToken::new(),
+            closed: CancellationToken::new(),
+        });
+        let session = Session {
+            site,
+            handle: handle.clone(),
+            orders,
+            questions,
+            pieces: BTreeMap::new(),
+            driving: JoinSet::new(),
+            driven: HashMap::new(),
+            answering: JoinSet::new(),
+            stop_calls: CancellationToken::new(),
+            ending: None,
+        };
+        (session, orders_in, handle)
+    }
+
+    /// The session.
+    pub(crate) fn id(&self) -> SessionId {
+        self.handle.id
+    }
+
+    /// Obeys until the session has ended and everything it held is closed.
+    pub(crate) async fn run(mut self) {
+        let (mut told, mut routed) = (false, true);
+        let over = self.handle.over.clone();
+        while self.ending.is_none() || !self.pieces.is_empty() || !self.answering.is_empty() {
+            tokio::select! {
+                order = self.orders.recv(), if routed => match order {
+                    Some(order) => self.obey(order).await,
+                    None => {
+                        routed = false; // the hub has given up on this session
+                        self.end(self.pieces.keys().cloned().collect()).await;
+                    }
+                },
+                Some(question) = self.questions.recv() => self.answer(question),
+                Some(done) = self.driving.join_next_with_id() => self.piece_closed(done).await,
+                Some(done) = self.answering.join_next() => {
+                    if let Ok(Some((refusal, reply))) = done {
+                        self.handle.end();
+                        self.answer_when_closed(reply, refusal);
+                    }
+                }
+                () = over.cancelled(), if !told && self.ending.is_none() => {
+                    told = true;
+                    self.site.hub.tell(Event::SessionEnded { session: self.id() }).await;
+                }
+            }
+        }
+        self.answer_the_rest().await;
+        info!(session = %self.id(), "session closed");
+    }
+
+    /// What the hub had sent before it saw this end. Later orders it answers itself.
+    async fn answer_the_rest(&mut self) {
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            order.answer_unheeded();
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        let Order { effect, reply } = order;
+        match effect {
+            Effect::Grant { groups, .. } => self.open(groups, reply).await,
+            Effect::Refuse { refusal, .. } if self.ending.is_some() => {
+                self.answer_when_closed(reply, refusal);
+            }
+            Effect::Refuse { refusal, .. } => respond(reply, Err(refusal)),
+            Effect::Close { items, .. } => {
+                for item in items {
+                    self.close(item).await;
+                }
+            }
+            Effect::Yielded { outcome, .. } => {
+                let outcome = outcome.map(Answer::Yielded);
+                let closing = self.pieces.values().filter(|piece| piece.close.is_cancelled());
+                let closed: Vec<_> = closing.map(|piece| piece.closed.clone()).collect();
+                if closed.is_empty() {
+                    return respond(reply, outcome);
+                }
+                self.answering.spawn(async move {
+                    let _ = timeout(CLOSE_WAIT, join_all(closed.iter().map(|piece| piece.cancelled()))).await;
+                    respond(reply, outcome);
+                    None
+                });
+            }
+            Effect::End { items, .. } => self.end(items).await,
+            Effect::Reported { .. } | Effect::Warn { .. } => {} // not a session's business
+        }
+    }
+
+    /// Opens what was granted, and answers when all of it is open.
+    async fn open(&mut self, groups: Vec<Vec<Granted>>, reply: Option<Reply>) {
+        if let Err(refusal) = self.admit() {
+            self.handle.end();
+            return self.answer_when_closed(reply, refusal);
+        }
+        let mut opening = Vec::new();
+        for granted in groups.iter().flatten().filter(|granted| !granted.again) {
+            if let Some(opened) = self.open_piece(granted) {
+                let item = granted.item.clone();
+                opening.push(async move {
+                    let failed = || Err(Refusal::exception(format!("the driver of {item} failed")));
+                    opened.await.unwrap_or_else(|_| failed())
+                });
+            }
+        }
+        if opening.is_empty() {
+            return respond(reply, Ok(Answer::Granted(groups)));
+        }
+        let limit = Duration::from_secs(self.site.config.broker.open_limit_s);
+        self.answering.spawn(async move {
+            let late = || {
+                let kind = RefusalKind::Driver("Timeout".to_owned());
+                Err(Refusal::new(kind, format!("equipment did not open within {} s", limit.as_secs())))
+            };
+            match timeout(limit, try_join_all(opening)).await.unwrap_or_else(|_| late()) {
+                Ok(_) => {
+                    respond(reply, Ok(Answer::Granted(groups)));
+                    None
+                }
+                Err(refusal) => Some((refusal, reply)),
+            }
+        });
+    }
+
+    /// Starts to drive a piece. Something comes back if its client has to wait for it.
+    fn open_piece(&mut self, granted: &Granted) -> Option<oneshot::Receiver<Result<(), Refusal>>> {
+        info!(session = %self.id(), item = %granted.item, "granted");
+        let driver = self.site.drivers.of(&granted.item.kind);
+        let lazy = driver.lazy();
+        let (opened, opening) = oneshot::channel();
+        let (piece, drive) = Piece::new(driver, granted.clone(), self.stop_calls.clone(), opened);
+        let task = self.driving.spawn(drive);
+        self.driven.insert(task.id(), granted.item.clone());
+        self.pieces.insert(granted.item.clone(), piece);
+        (!lazy).then_some(opening)
+    }
+
+    /// Makes the session's key worth something, and opens its port if sessions have ports of their own.
+    fn admit(&mut self) -> Result<(), Refusal> {
+        if self.handle.address.get().is_some() {
+            return Ok(());
+        }
+        let address = match &self.site.ports {
+            None => self.site.address.clone(),
+            Some(ports) => {
+                let (listener, lease) = ports.open()?;
+                let (site, port) = (self.site.clone(), lease.port());
+                let serving = gate::serve_session(listener, lease, site, self.handle.clone());
+                self.handle.connections.spawn(serving);
+                (self.site.address.0.clone(), port)
+            }
+        };
+        self.handle.address.get_or_init(|| address);
+        self.site.keys.admit(self.handle.clone());
+        Ok(())
+    }
+
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Holds { items, reply } => {
+                let held =
+                    |item: &Option<Identity>| item.as_ref().is_some_and(|item| self.held(item).is_some());
+                let _ = reply.send(items.iter().map(held).collect());
+            }
+            Question::Call { item, call } => {
+                let Some(piece) = self.held(&item) else { return }; // the dropped reply says so
+                if let Err(mpsc::error::TrySendError::Full(call)) = piece.calls.try_send(call) {
+                    let text = format!("too many calls are waiting for {item}");
+                    let _ = call.reply.send(Message::Fault(Refusal::exception(text).into()));
+                }
+            }
+        }
+    }
+
+    fn held(&self, item: &Identity) -> Option<&Piece> {
+        self.pieces.get(item).filter(|piece| self.ending.is_none() && !piece.close.is_cancelled())
+    }
+
+    /// Cuts the session off from everybody, then closes its pieces one after the other.
+    async fn end(&mut self, items: Vec<Identity>) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.site.keys.revoke(self.id());
+        self.handle.over.cancel();
+        self.handle.cut.cancel();
+        self.handle.connections.close();
+        self.stop_calls.cancel();
+        self.ending = Some(items.into());
+        self.close_next().await;
+    }
+
+    async fn close_next(&mut self) {
+        while let Some(item) = self.ending.as_mut().and_then(VecDeque::pop_front) {
+            if self.close(item).await {
+                return;
+            }
+        }
+        if self.ending.is_some() && self.pieces.is_empty() {
+            self.handle.closed.cancel();
+        }
+    }
+
+    /// Has a piece closed. False if there was nothing to do, so that it is reported at once.
+    async fn close(&mut self, item: Identity) -> bool {
+        if let Some(piece) = self.pieces.get(&item) {
+            piece.close.cancel();
+            return true;
+        }
+        self.site.hub.tell(Event::Closed { session: self.id(), item, outcome: Ok(()) }).await;
+        false
+    }
+
+    async fn piece_closed(&mut self, done: Result<(task::Id, Result<(), String>), JoinError>) {
+        let (task, outcome) = match done {
+            Ok((task, outcome)) => (task, outcome),
+            Err(failed) => (failed.id(), Err("its driver panicked".to_owned())),
+        };
+        let Some(item) = self.driven.remove(&task) else { return };
+        match &outcome {
+            Ok(()) => info!(session = %self.id(), %item, "closed"),
+            Err(reason) => warn!(session = %self.id(), %item, reason, "not closed"),
+        }
+        self.site.hub.tell(Event::Closed { session: self.id(), item: item.clone(), outcome }).await;
+        if let Some(piece) = self.pieces.remove(&item) {
+            piece.closed.cancel();
+        }
+        self.close_next().await;
+    }
+
+    /// Answers with a refusal once everything is cut and closed, or has taken too long.
+    fn answer_when_closed(&mut self, reply: Option<Reply>, refusal: Refusal) {
+        let handle = self.handle.clone();
+        self.answering.spawn(async move {
+            handle.wait_closed().await;
+            respond(reply, Err(refusal));
+            None
+        });
+    }
+}
+
+/// Nobody waits for the answer any more if the client has gone.
+fn respond(reply: Option<Reply>, answer: Result<Answer, Refusal>) {
+    if let Some(reply) = reply {
+        let _ = reply.send(answer);
+    }
+}

@@ -1,0 +1,52 @@
+//! What every connection and session of one broker shares.
+
+use ave_profile::{KindTable, Value};
+use ave_protocol::handshake::Secret;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::drivers::Drivers;
+use crate::hub::HubHandle;
+use crate::keys::Keys;
+use crate::ports::Ports;
+
+/// One broker, seen from inside.
+pub(crate) struct Site {
+    pub(crate) config: Config,
+    pub(crate) kinds: KindTable,
+    pub(crate) keys: Keys,
+    pub(crate) drivers: Drivers,
+    pub(crate) hub: HubHandle,
+    /// What clients are told to connect to.
+    pub(crate) address: (String, u16),
+    /// Ports of their own for sessions, if the lab wants that.
+    pub(crate) ports: Option<Ports>,
+    /// Cancelled when the broker is to stop.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Unpredictable bytes from the operating system.
+///
+/// # Panics
+/// If the system has none to give: a broker without them could not keep anybody apart.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A number below 2^64 from [`random`].
+pub(crate) fn random_u64() -> u64 {
+    u64::from_ne_bytes(random())
+}
+
+/// A session's key: 16 random decimal digits.
+pub(crate) fn session_key() -> Secret {
+    // 2^64 is so much larger than 10^16 that the remainder is as good as uniform.
+    Secret::new(format!("{:016}", random_u64() % 10_u64.pow(16)))
+}
+
+/// `[host, port]`, as addresses travel.
+pub(crate) fn address_value((host, port): &(String, u16)) -> Value {
+    Value::List(vec![host.as_str().into(), i64::from(*port).into()])
+}

@@ -1,0 +1,151 @@
+//! Frames on a stream: reads whole ones, writes whole ones, one write per frame. Knows nothing of what
+//! is in them.
+
+use std::io;
+
+use ave_protocol::frame::{self, FrameError};
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How much a peer may send ahead while its call is being answered; then it has to wait.
+const READ_AHEAD_MAX: usize = 64 * 1024;
+
+/// How much is asked of the socket at once.
+const READ_CHUNK: usize = 2 * 1024;
+
+/// Buffers that grew beyond this for one message are given back after it.
+const BUFFER_KEPT_MAX: usize = 16 * 1024;
+
+/// Why no further frame comes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    /// The peer closed the connection, between frames or within one.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The peer announced a frame above the limit.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The connection broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A stream of frames in both directions.
+pub(crate) struct Wire<S> {
+    stream: S,
+    input: BytesMut,
+    frame_bytes_max: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(crate) fn new(stream: S, frame_bytes_max: usize) -> Wire<S> {
+        Wire { stream, input: BytesMut::new(), frame_bytes_max }
+    }
+
+    /// From now on frames of this size are accepted.
+    pub(crate) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
+    /// The next frame's payload. Dropping the future loses nothing.
+    pub(crate) async fn frame(&mut self) -> Result<Bytes, WireError> {
+        loop {
+            if let Some(payload) = frame::decode(&mut self.input, self.frame_bytes_max)? {
+                if self.input.is_empty() {
+                    self.input = BytesMut::new(); // an idle connection keeps no buffer
+                }
+                return Ok(payload);
+            }
+            self.read_some().await?;
+        }
+    }
+
+    /// Reads ahead while a call is being answered, and returns only when the connection ends.
+    pub(crate) async fn lost(&mut self) -> WireError {
+        while self.input.len() < READ_AHEAD_MAX {
+            if let Err(error) = self.read_some().await {
+                return error;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Sends the frames in `output`, and empties it.
+    pub(crate) async fn send(&mut self, output: &mut BytesMut) -> Result<(), WireError> {
+        self.stream.write_all(output).await?;
+        output.clear();
+        if output.capacity() > BUFFER_KEPT_MAX {
+            *output = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    async fn read_some(&mut self) -> Result<(), WireError> {
+        // Doubles with what has come, never with what was announced.
+        self.input.reserve(self.input.len().max(READ_CHUNK));
+        match self.stream.read_buf(&mut self.input).await? {
+            0 => Err(WireError::Closed),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::duplex;
+
+    fn framed(payload: &[u8]) -> BytesMut {
+        let mut out = BytesMut::new();
+        frame::encode(payload, &mut out);
+        out
+    }
+
+    #[tokio::test]
+    async fn frames_split_at_every_byte_arrive_whole_12() {
+        let (mut peer, ours) = duplex(1);
+        let sent = tokio::spawn(async move {
+            for payload in [&b"one"[..], b"", b"three"] {
+                peer.write_all(&framed(payload)).await.unwrap();
+            }
+        });
+        let mut wire = Wire::new(ours, 16);
+        for payload in [&b"one"[..], b"", b"three"] {
+            assert_eq!(wire.frame().await.unwrap(), payload);
+        }
+        sent.await.unwrap();
+        assert!(matches!(wire.frame().await, Err(WireError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_frame_above_the_limit_is_an_error_before_its_payload_comes_15() {
+        let (mut peer, ours) = duplex(64);
+        peer.write_all(&[0x80, 0, 0, 0]).await.unwrap();
+        assert!(matches!(Wire::new(ours, 16).frame().await, Err(WireError::Frame(_))));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_read_loses_nothing() {
+        let (mut peer, ours) = duplex(64);
+        let mut wire = Wire::new(ours, 16);
+        let frame = framed(b"payload");
+        peer.write_all(&frame[..6]).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = wire.frame() => panic!("half a frame is no frame"),
+            () = std::future::ready(()) => {}
+        }
+        peer.write_all(&frame[6..]).await.unwrap();
+        assert_eq!(wire.frame().await.unwrap(), &b"payload"[..]);
+    }
+
+    #[tokio::test]
+    async fn the_loss_of_a_peer_is_noticed_and_what_it_sent_ahead_is_kept() {
+        let (mut peer, ours) = duplex(64);
+        let mut wire = Wire::new(ours, 16);
+        peer.write_all(&framed(b"ahead")).await.unwrap();
+        drop(peer);
+        assert!(matches!(wire.lost().await, WireError::Closed));
+        assert_eq!(wire.frame().await.unwrap(), &b"ahead"[..]);
+    }
+}

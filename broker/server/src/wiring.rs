@@ -1,0 +1,86 @@
+//! Builds the broker, part by part, and takes it down in the opposite order.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use ave_core::{Core, Event};
+use ave_profile::KindTable;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::config::Config;
+use crate::drivers::{Driver, Drivers};
+use crate::gate;
+use crate::hub::Hub;
+use crate::inventory::Inventory;
+use crate::keys::Keys;
+use crate::ports::Ports;
+use crate::site::Site;
+
+/// Serves until told to stop, by a signal or by a client with the right to do so, and leaves nothing
+/// behind. `ready` is called with the real address once the broker answers.
+///
+/// # Errors
+/// If the address cannot be listened at, the signals cannot be caught, or `ready` fails.
+pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr) -> Result<()>) -> Result<()> {
+    let wanted = SocketAddr::new(config.broker.listen, config.broker.port);
+    let listener = gate::listen(wanted).with_context(|| format!("cannot listen at {wanted}"))?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let signals = stop_on_signals(stop.clone())?;
+
+    let kinds = KindTable::builtin();
+    let drivers = drivers(&config).await?;
+    let (hub, handle) = Hub::new(Core::new(kinds.clone()));
+    let site = Arc::new(Site {
+        keys: Keys::new(config.keys.iter()),
+        address: (config.broker.host.clone(), address.port()),
+        ports: config.broker.session_ports.clone().map(|ports| Ports::new(config.broker.listen, ports)),
+        kinds,
+        drivers,
+        hub: handle,
+        stop: stop.clone(),
+        config,
+    });
+    let hub = tokio::spawn(hub.run(stop.clone()));
+    furnish(&site).await;
+    let inventory = tokio::spawn(Inventory::open(site.clone()).await.follow());
+    let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));
+    info!(%address, "listening");
+    let served = ready(address);
+    if served.is_err() {
+        stop.cancel();
+    }
+    gate.await.context("the gate failed")?;
+    hub.await.context("the hub failed")?;
+    inventory.await.context("the inventory failed")?;
+    signals.abort();
+    info!("stopped");
+    served
+}
+
+async fn drivers(config: &Config) -> Result<Drivers> {
+    let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
+    Ok(Drivers::new(drivers))
+}
+
+/// Tells the core what this host has.
+async fn furnish(site: &Site) {
+    let config = &site.config;
+    site.hub.tell(Event::StacksSet { stacks: config.broker.stacks.clone() }).await;
+}
+
+fn stop_on_signals(stop: CancellationToken) -> Result<tokio::task::JoinHandle<()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    }))
+}
