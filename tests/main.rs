@@ -1,0 +1,4 @@
+//! The real binary over TCP: what clients, old and new, see of it. The numbers in names are those of the
+//! checks in `docs/protocol.md`, section 10.
+
+mod support;

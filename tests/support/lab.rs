@@ -1,0 +1,219 @@
+//! The broker's binary on a free port of loopback, with its own home, killed and swept at the end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{PATIENCE, Peer};
+
+pub const ADMIN: &str = "admin key";
+pub const SHARE: &str = "share key";
+
+/// A running broker and its home.
+pub struct Lab {
+    home: TempDir,
+    child: Child,
+    address: SocketAddr,
+    log: Option<thread::JoinHandle<String>>,
+}
+
+/// What a lab is made from.
+pub struct Plan {
+    broker: Value,
+    authkeys: Value,
+    equipment: Value,
+    workspace: Value,
+}
+
+impl Plan {
+    /// Members of `broker.json` that differ from the usual ones.
+    pub fn broker(mut self, members: Value) -> Plan {
+        for (name, value) in members.as_object().expect("members") {
+            self.broker[name] = value.clone();
+        }
+        self
+    }
+
+    /// The content of `authkeys.json`.
+    pub fn authkeys(mut self, keys: Value) -> Plan {
+        self.authkeys = keys;
+        self
+    }
+
+    /// The content of `equipment.json`.
+    pub fn equipment(mut self, profiles: Value) -> Plan {
+        self.equipment = profiles;
+        self
+    }
+
+    /// Members of `workspace.json` that differ from the usual ones.
+    pub fn workspace(mut self, members: Value) -> Plan {
+        for (name, value) in members.as_object().expect("members") {
+            self.workspace[name] = value.clone();
+        }
+        self
+    }
+
+    /// Gives every session a port of its own.
+    pub fn session_ports(self) -> Plan {
+        let (first, last) = free_ports();
+        self.broker(json!({"session_ports": [first, last]}))
+    }
+
+    /// Starts the broker and waits until it answers.
+    pub fn start(self) -> Lab {
+        let home = tempfile::tempdir().expect("a home");
+        let config = home.path().join(".ave/config");
+        fs::create_dir_all(&config).expect("a configuration folder");
+        for (name, content) in [
+            ("broker", &self.broker),
+            ("authkeys", &self.authkeys),
+            ("equipment", &self.equipment),
+            ("workspace", &self.workspace),
+        ] {
+            fs::write(config.join(format!("{name}.json")), content.to_string())
+                .expect("a configuration file");
+        }
+        let (child, address, log) = start(home.path());
+        Lab { home, child, address, log: Some(log) }
+    }
+}
+
+/// A range of ports nobody uses now, outside of those the system gives out by itself.
+fn free_ports() -> (u16, u16) {
+    const COUNT: u16 = 8;
+    let start = 10_000 + (std::process::id() as u16 % 200) * 100;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (start..32_000)
+        .step_by(COUNT.into())
+        .find(|first| (*first..*first + COUNT).all(|port| free(&port)))
+        .map(|first| (first, first + COUNT - 1))
+        .expect("free ports")
+}
+
+fn start(home: &Path) -> (Child, SocketAddr, thread::JoinHandle<String>) {
+    let mut child = command(home)
+        .arg("--foreground")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the broker starts");
+    let log = forward(child.stderr.take().expect("stderr"));
+    let (line, announced) = mpsc::channel();
+    let stdout = child.stdout.take().expect("stdout");
+    thread::spawn(move || {
+        BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| line.send(l))
+    });
+    let Ok(ready) = announced.recv_timeout(PATIENCE) else {
+        let _ = child.kill();
+        panic!("the broker did not start:\n{}", log.join().unwrap_or_default());
+    };
+    let address = ready.strip_prefix("ave-broker listening on ").expect("the line that says it is ready");
+    (child, address.parse().expect("an address"), log)
+}
+
+fn command(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ave-broker"));
+    command.arg("--home").arg(home).arg("--allow-root").stdin(Stdio::null());
+    command
+}
+
+/// Collects what a broker logs, so that its pipe never fills.
+fn forward(mut stderr: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut log = String::new();
+        let _ = stderr.read_to_string(&mut log);
+        log
+    })
+}
+
+impl Lab {
+    /// A lab with both keys, no equipment, and workspaces that may run a few tools.
+    pub fn plan() -> Plan {
+        Plan {
+            broker: json!({"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}),
+            authkeys: json!({"admin": ADMIN, "share": SHARE}),
+            equipment: json!([]),
+            workspace: json!({
+                "root": "~/workspaces", "pretty": "lab",
+                "tools": {"sh": "/bin/sh", "sleep": "/bin/sleep", "true": "/bin/true"},
+            }),
+        }
+    }
+
+    /// A running lab with this equipment and these stacks.
+    pub fn with(equipment: Value, stacks: Value) -> Lab {
+        Lab::plan().equipment(equipment).broker(json!({"stacks": stacks})).start()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A file of the home's `.ave` folder.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.home.path().join(".ave").join(path)
+    }
+
+    /// The broker's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An anonymous client.
+    pub fn client(&self) -> Peer {
+        Peer::connect(self.address, "")
+    }
+
+    /// A client with the `admin` key.
+    pub fn admin(&self) -> Peer {
+        Peer::connect(self.address, ADMIN)
+    }
+
+    /// A client with the `share` key.
+    pub fn lister(&self) -> Peer {
+        Peer::connect(self.address, SHARE)
+    }
+
+    /// The identities (`serial` or `uid`) in one of the broker's lists.
+    pub fn list(&self, call: &str) -> Vec<String> {
+        let reply = self.admin().call(call, json!([]));
+        let list = reply["result"].as_array().unwrap_or_else(|| panic!("{call}: {reply}")).clone();
+        list.iter()
+            .map(|profile| profile.get("serial").or(profile.get("uid")).expect("an identity"))
+            .map(|identity| identity.as_str().expect("text").to_owned())
+            .collect()
+    }
+
+    /// This broker's binary, for another command in the same home.
+    pub fn command(&self) -> Command {
+        command(self.home.path())
+    }
+
+    /// Whether the broker's process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.log.take().and_then(|log| log.join().ok());
+            eprintln!("the broker's log:\n{}", log.unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! A lab for a test: the real broker in a home of its own, and peers that speak the original's protocol
+//! byte by byte.
+
+mod lab;
+mod peer;
+
+pub use lab::Lab;
+pub use peer::Peer;
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must come. Generous, because machines are slow at times; a
+/// test that passes never waits that long.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until a condition holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
