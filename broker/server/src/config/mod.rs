@@ -12,6 +12,7 @@ mod paths;
 mod stacks;
 mod user;
 pub mod watch;
+pub mod workspace;
 
 pub use authkeys::AuthKeys;
 pub use broker::{BrokerConfig, Policy, Remote};
