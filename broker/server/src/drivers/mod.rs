@@ -3,6 +3,8 @@
 //! Drivers know nothing of clients, keys or who holds what. They own their pieces' processes and files,
 //! and never leave any behind.
 
+pub mod workspace;
+
 use async_trait::async_trait;
 use ave_core::Granted;
 use ave_profile::{Refusal, Value};

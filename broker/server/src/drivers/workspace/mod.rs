@@ -1,0 +1,69 @@
+//! Workspaces: a directory per allocation, with the tools of `workspace.json`, gone when the session gives it
+//! back or ends, whatever ended it. `docs/workspace.md` says what scripts can do with one.
+
+mod archive;
+mod arguments;
+mod codec;
+mod directory;
+mod download;
+mod erase;
+mod files;
+mod git;
+mod glob;
+mod limits;
+mod paths;
+mod strays;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod unit;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ave_core::Granted;
+use ave_profile::Refusal;
+
+use self::directory::Directory;
+use self::unit::WorkspaceUnit;
+use super::{Driver, Unit};
+use crate::config::workspace::WorkspaceConfig;
+
+/// Makes workspaces on this host.
+#[derive(Debug)]
+pub struct WorkspaceDriver {
+    config: Arc<WorkspaceConfig>,
+    home: PathBuf,
+    marks: PathBuf,
+}
+
+impl WorkspaceDriver {
+    /// The driver of the broker at home in `home`.
+    pub fn new(config: WorkspaceConfig, home: &Path) -> WorkspaceDriver {
+        let marks = home.join(".ave/state/workspaces");
+        WorkspaceDriver { config: Arc::new(config), home: home.to_owned(), marks }
+    }
+
+    /// Kills and removes what a dead broker of this home left behind, and nothing else. It blocks; it must
+    /// not be called while another broker of this home lives.
+    pub fn sweep(&self) {
+        directory::sweep(&self.marks);
+    }
+}
+
+#[async_trait]
+impl Driver for WorkspaceDriver {
+    async fn open(&self, granted: &Granted) -> Result<Box<dyn Unit>, Refusal> {
+        let (root, marks) = (self.config.root().to_owned(), self.marks.clone());
+        let uid = granted.item.value.clone();
+        // If nobody waits for it any more, the directory goes by itself.
+        let made = tokio::task::spawn_blocking(move || Directory::make(&root, &uid, &marks));
+        let directory = made.await.map_err(|error| error.to_string()).and_then(|made| made);
+        let directory = directory.map_err(Refusal::exception)?;
+        let mut profile = (*granted.known).clone();
+        profile.0.insert("uid".into(), granted.item.value.as_ref().into());
+        Ok(Box::new(WorkspaceUnit::new(directory, profile, Arc::clone(&self.config), &self.home)))
+    }
+}

@@ -1,0 +1,67 @@
+//! Finds and kills what a workspace's tools left running.
+//!
+//! A process belongs to a workspace by its process group, or by the `AVE_WORKSPACE` that every tool finds in
+//! its environment, so that one that made itself a daemon is found too. One that also cleared its
+//! environment is not; nobody's shell is killed for merely standing in the directory.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::thread;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::limits::{ENVIRONMENT_BYTES_MAX, KILL_PAUSE, KILL_ROUNDS_MAX};
+
+/// The variable that marks a workspace's processes; its value is the workspace's path.
+pub(super) const MARK: &str = "AVE_WORKSPACE";
+
+/// Kills every process of the workspace at `root`, and of the process groups `groups`.
+///
+/// # Errors
+/// How many would not go.
+pub(super) fn kill(root: &Path, groups: &[Pid]) -> Result<(), String> {
+    let mark = [MARK.as_bytes(), b"=", root.as_os_str().as_encoded_bytes()].concat();
+    let mut found = 0;
+    for _ in 0..KILL_ROUNDS_MAX {
+        found = kill_once(&mark, groups);
+        if found == 0 {
+            return Ok(());
+        }
+        thread::sleep(KILL_PAUSE);
+    }
+    Err(format!("{found} processes of {} cannot be killed", root.display()))
+}
+
+fn kill_once(mark: &[u8], groups: &[Pid]) -> usize {
+    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(Pid::from_raw).filter(|pid| kill_if(*pid, |pid| belongs(pid, mark, groups))).count()
+}
+
+/// The handle is opened first: what is judged is what is killed, even if the number is used anew.
+fn kill_if(pid: Pid, belongs: impl Fn(Pid) -> bool) -> bool {
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    belongs(pid) && pidfd_send_signal(handle, Signal::KILL).is_ok()
+}
+
+fn belongs(pid: Pid, mark: &[u8], groups: &[Pid]) -> bool {
+    let process = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
+    if !groups.is_empty() && group(&process).is_some_and(|group| groups.contains(&group)) {
+        return true;
+    }
+    let mut environment = Vec::new();
+    let opened = fs::File::open(process.join("environ"));
+    let read = opened.and_then(|file| file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment));
+    read.is_ok() && environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+}
+
+/// The process group of a process that still runs.
+fn group(process: &Path) -> Option<Pid> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    // `pid (any name) state parent group ...`
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    (state != "Z" && state != "X").then(|| Pid::from_raw(group))?
+}
