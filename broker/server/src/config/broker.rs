@@ -100,11 +100,12 @@ impl BrokerConfig {
         };
         let before = faults.len();
         let mut members = Members { path, content: &content, faults };
-        let port = members.read("port", "<int>", |value| integer(value, 0..=u16::MAX));
+        let port =
+            members.read("port", ("<int>", "a number from 0 to 65535"), |value| integer(value, 0..=u16::MAX));
         let config = BrokerConfig {
-            host: members.read("host", "<string>", text).unwrap_or_default(),
+            host: members.read("host", ("<string>", "a string"), text).unwrap_or_default(),
             listen: members
-                .read("listen", "<IP address>", |value| value.as_str()?.parse().ok())
+                .read("listen", ("<IP address>", "an IP address"), |value| value.as_str()?.parse().ok())
                 .unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             port: port.unwrap_or(PORT),
             session_ports: members.session_ports(port.unwrap_or(PORT)),
@@ -113,7 +114,9 @@ impl BrokerConfig {
             logging: members.logging(),
             limits: members.limits(),
             open_limit_s: members
-                .read("open_limit_s", "<int>", |value| integer(value, 1..=OPEN_LIMIT_S_MAX))
+                .read("open_limit_s", ("<int>", "a number from 1 to 600"), |value| {
+                    integer(value, 1..=OPEN_LIMIT_S_MAX)
+                })
                 .unwrap_or(OPEN_LIMIT_S),
             content: content.clone(),
         };
@@ -153,29 +156,35 @@ struct Members<'a> {
 
 impl Members<'_> {
     /// The member `name` if it is there and `read` understands it.
-    fn read<T>(&mut self, name: &str, form: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
+    fn read<T>(
+        &mut self,
+        name: &str,
+        (form, wanted): (&str, &str),
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
         let value = self.content.get(name)?;
         let understood = read(value);
         if understood.is_none() {
-            self.refuse(name, form, value);
+            self.refuse(name, (form, wanted), value);
         }
         understood
     }
 
-    fn refuse(&mut self, name: &str, form: &str, value: &Value) {
+    fn refuse(&mut self, name: &str, (form, wanted): (&str, &str), value: &Value) {
         let message = format!(
             "broker attribute \"{name}\" must be on the form {{\"{name}\":{form}}}. {}",
             current_value(value)
         );
-        self.faults.push(Fault::error(self.path, name, form, shown(value), message));
+        self.faults.push(Fault::error(self.path, name, wanted, shown(value), message));
     }
 
     fn session_ports(&mut self, port: u16) -> Option<RangeInclusive<u16>> {
-        let ports = self.read("session_ports", "[<first port>,<last port>]", |value| {
-            let [first, last] = value.as_list()? else { return None };
-            let ports = integer(first, 1..=u16::MAX)?..=integer(last, 1..=u16::MAX)?;
-            (!ports.is_empty()).then_some(ports)
-        })?;
+        let ports =
+            self.read("session_ports", ("[<int>,<int>]", "the first and the last port"), |value| {
+                let [first, last] = value.as_list()? else { return None };
+                let ports = integer(first, 1..=u16::MAX)?..=integer(last, 1..=u16::MAX)?;
+                (!ports.is_empty()).then_some(ports)
+            })?;
         if ports.contains(&port) {
             let found = format!("[{}, {}]", ports.start(), ports.end());
             let message =
@@ -191,12 +200,17 @@ impl Members<'_> {
             let lists: Option<Vec<_>> = value.as_list()?.iter().map(Value::as_list).collect();
             lists.map(|lists| lists.into_iter().map(<[Value]>::to_vec).collect())
         };
-        let lists = self.read("stacks", "[[<profile>,...],...]", lists).unwrap_or_default();
+        let lists = self
+            .read("stacks", ("[[<profile>,...],...]", "a list of lists of profiles"), lists)
+            .unwrap_or_default();
         stacks::check(self.path, lists, self.faults)
     }
 
     fn remote(&mut self) -> Option<Remote> {
-        const FORM: &str = r#"{"host":<string>,"port":<int>,"policy":<string>}"#;
+        const FORM: (&str, &str) = (
+            r#"{"host":<string>,"port":<int>,"policy":<string>}"#,
+            "an object with \"host\", \"port\" and \"policy\"",
+        );
         let found = match self.content.get("remote")? {
             Value::Null => return None,
             Value::Map(map) if map.is_empty() => return None,

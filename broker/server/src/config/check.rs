@@ -3,16 +3,17 @@
 use ave_profile::KindTable;
 
 use super::equipment::Equipment;
-use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity};
+use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, workspace};
 
 /// The faults of all files of one home. A file that the first start would write is only a warning.
 pub fn faults(paths: &Paths) -> Vec<Fault> {
     let mut faults = Vec::new();
     BrokerConfig::load(&paths.broker_json(), &mut faults);
     AuthKeys::load(&paths.authkeys_json(), &mut faults);
+    workspace(paths, &mut faults);
     match Equipment::read(&paths.equipment_json(), &KindTable::builtin()) {
         Ok(equipment) => faults.extend(equipment.skipped),
-        Err(fault) => faults.push(fault),
+        Err(fault) => faults.push(*fault),
     }
     for fault in &mut faults {
         if fault.field.is_empty() && !fault.file.exists() {
@@ -36,13 +37,22 @@ mod tests {
         fs::create_dir_all(paths.config()).unwrap();
         fs::write(paths.broker_json(), r#"{"port": "x", "host": 1}"#).unwrap();
         fs::write(paths.authkeys_json(), "[]").unwrap();
+        fs::write(paths.workspace_json(), "{}").unwrap();
         fs::write(paths.equipment_json(), r#"[{"type": "relay"}]"#).unwrap();
         let faults = faults(&paths);
         let errors = faults.iter().filter(|fault| fault.severity == Severity::Error);
         let places: Vec<_> = errors
             .map(|fault| (fault.file.file_name().unwrap().to_str().unwrap(), fault.field.as_str()))
             .collect();
-        assert_eq!(places, [("broker.json", "port"), ("broker.json", "host"), ("authkeys.json", ""),]);
+        assert_eq!(
+            places,
+            [
+                ("broker.json", "port"),
+                ("broker.json", "host"),
+                ("authkeys.json", ""),
+                ("workspace.json", "root")
+            ]
+        );
         assert_eq!(faults.last().unwrap().field, "[0]");
     }
 
@@ -50,7 +60,7 @@ mod tests {
     fn an_empty_home_has_only_warnings() {
         let home = tempfile::tempdir().unwrap();
         let faults = faults(&Paths::new(home.path()));
-        assert_eq!(faults.len(), 2);
+        assert_eq!(faults.len(), 3);
         assert!(faults.iter().all(|fault| fault.severity == Severity::Warning));
     }
 }

@@ -32,13 +32,13 @@ impl Equipment {
     ///
     /// # Errors
     /// Why the file as a whole is of no use. Whoever had an earlier reading keeps that.
-    pub fn read(path: &Path, kinds: &KindTable) -> Result<Equipment, Fault> {
+    pub fn read(path: &Path, kinds: &KindTable) -> Result<Equipment, Box<Fault>> {
         match file::read(path) {
             Ok(content) => Equipment::of(path, content, kinds),
             Err(FileFault::Missing) => Ok(Equipment::default()),
             Err(fault) => {
                 let message = format!("could not load {}: {fault}", path.display());
-                Err(Fault::error(path, "", "a list of profiles in JSON", fault.found(), message))
+                Err(Box::new(Fault::error(path, "", "a list of profiles in JSON", fault.found(), message)))
             }
         }
     }
@@ -47,11 +47,11 @@ impl Equipment {
     ///
     /// # Errors
     /// If it is no list.
-    pub fn of(path: &Path, content: Value, kinds: &KindTable) -> Result<Equipment, Fault> {
+    pub fn of(path: &Path, content: Value, kinds: &KindTable) -> Result<Equipment, Box<Fault>> {
         let Value::List(entries) = content else {
             let found = content.type_name();
             let message = format!("invalid {}: wanted a list of profiles, found {found}", path.display());
-            return Err(Fault::error(path, "", "a list of profiles", found, message));
+            return Err(Box::new(Fault::error(path, "", "a list of profiles", found, message)));
         };
         let mut equipment = Equipment::default();
         let mut seen = BTreeSet::new();

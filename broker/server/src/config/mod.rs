@@ -4,6 +4,7 @@
 mod authkeys;
 mod broker;
 pub mod check;
+pub mod defaults;
 pub mod equipment;
 mod fault;
 pub mod file;
@@ -17,8 +18,10 @@ pub mod workspace;
 pub use authkeys::AuthKeys;
 pub use broker::{BrokerConfig, Policy, Remote};
 pub use fault::{ConfigError, Fault, Severity};
+pub(crate) use paths::unnamed;
 pub use paths::{HomeError, Paths, put_new, replace};
 pub use user::{USER_FILE, User, UserError};
+use workspace::WorkspaceConfig;
 
 /// Everything a broker is told at start.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// `authkeys.json`.
     pub keys: AuthKeys,
+    /// `workspace.json`; without one this broker lends no workspaces.
+    pub workspace: Option<WorkspaceConfig>,
     /// What somebody should know although the broker starts.
     pub warnings: Vec<Fault>,
 }
@@ -42,9 +47,23 @@ impl Config {
         let mut faults = Vec::new();
         let broker = BrokerConfig::load(&paths.broker_json(), &mut faults);
         let keys = AuthKeys::load(&paths.authkeys_json(), &mut faults);
-        match (broker, keys) {
-            (Some(broker), Some(keys)) => Ok(Config { paths: paths.clone(), broker, keys, warnings: faults }),
+        let workspace = workspace(paths, &mut faults);
+        match (broker, keys, workspace) {
+            (Some(broker), Some(keys), Some(workspace)) => {
+                Ok(Config { paths: paths.clone(), broker, keys, workspace, warnings: faults })
+            }
             _ => Err(ConfigError(faults)),
         }
     }
+}
+
+/// The workspaces' configuration; `Some(None)` if there is no file, `None` if it is of no use.
+fn workspace(paths: &Paths, faults: &mut Vec<Fault>) -> Option<Option<WorkspaceConfig>> {
+    let path = paths.workspace_json();
+    if !path.exists() {
+        faults.push(Fault::warning(&path, "", "a file", "none: no workspaces are lent"));
+        return Some(None);
+    }
+    let loaded = WorkspaceConfig::load(&path, paths.home());
+    loaded.map(Some).map_err(|fault| faults.push(*fault)).ok()
 }

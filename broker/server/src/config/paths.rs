@@ -143,7 +143,7 @@ impl Paths {
 /// # Errors
 /// If the folder cannot be written.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    whole(path, content, mode)?.persist(path).map_err(|error| error.error)?;
+    unnamed(path, content, mode)?.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -152,7 +152,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// If the folder cannot be written.
 pub fn put_new(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
-    match whole(path, content, mode)?.persist_noclobber(path) {
+    match unnamed(path, content, mode)?.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error.error),
@@ -160,7 +160,7 @@ pub fn put_new(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
 }
 
 /// A finished file without its name yet, in the folder it will be named in.
-fn whole(path: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
+pub(crate) fn unnamed(path: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     use std::io::Write;
 
     let folder = path.parent().unwrap_or(Path::new("."));
