@@ -2,23 +2,18 @@
 
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-EXAMPLES = ROOT / "config-examples"
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-BROKER = os.environ.get("AVE_BROKER", str(TARGET / "debug" / "ave-broker"))
-AS_ROOT = ["--allow-root"] if os.geteuid() == 0 else []
+from conftest import AS_ROOT, BINARY, ROOT
 
+EXAMPLES = ROOT / "config-examples"
 DOCUMENTS = sorted([ROOT / "README.md", EXAMPLES / "README.md", *ROOT.glob("docs/*.md")])
-ALL_FREE_LIMIT_S = 5
+BLOCK_LIMIT_S = 60
 
 
 def blocks(language):
@@ -35,7 +30,7 @@ def blocks(language):
 
 def ave_broker(home, *options):
     return subprocess.run(
-        [BROKER, *options, "--home", str(home), *AS_ROOT], capture_output=True, text=True, timeout=30
+        [BINARY, *options, "--home", str(home), *AS_ROOT], capture_output=True, text=True, timeout=30
     )
 
 
@@ -48,41 +43,17 @@ def home_with(path, **files):
     return path
 
 
-@pytest.fixture(scope="module")
-def example_lab(tmp_path_factory):
-    """The home of a broker that runs the example lab."""
-    files = {path.stem: path for path in EXAMPLES.glob("lab/*.json")}
-    home = home_with(tmp_path_factory.mktemp("lab"), **files)
-    started = ave_broker(home, "--start")
-    assert started.returncode == 0, started.stdout + started.stderr
-    yield home
-    stopped = ave_broker(home, "--stop")
-    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-
-
-def wait_until_all_free(home):
-    from ave.broker import Broker
-
-    keys = json.loads((home / ".ave" / "config" / "authkeys.json").read_text())
-    deadline = time.monotonic() + ALL_FREE_LIMIT_S
-    with Broker(authkey=keys["admin"], home=str(home)) as admin:
-        while len(admin.list_available()) < len(admin.list_equipment()):
-            assert time.monotonic() < deadline, admin.list_allocations_all()
-            time.sleep(0.01)
-
-
 @pytest.mark.parametrize("source", blocks("python"))
-def test_python_blocks_run_as_scripts_of_their_own(example_lab, source):
+def test_python_blocks_run_as_scripts_of_their_own(lab, source):
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],
-        env={**os.environ, "HOME": str(example_lab)},
+        env={**os.environ, "HOME": str(lab.home)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=BLOCK_LIMIT_S,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert not ran.stderr
-    wait_until_all_free(example_lab)
 
 
 @pytest.mark.parametrize("source", blocks("json"))
