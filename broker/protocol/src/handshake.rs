@@ -4,15 +4,13 @@
 //! There are two forms of answer: the original's HMAC-MD5, whose key the server has to search, and one
 //! with HMAC-SHA256 that names its key. A server offers the second by the last bytes of its salt.
 
+mod answer;
+
 use std::fmt;
-use std::str::FromStr;
 
-use ave_profile::{SessionId, Value};
-use hmac::{Hmac, KeyInit, Mac};
-use md5::Md5;
-use sha2::Sha256;
+use ave_profile::Value;
 
-use crate::limits::KEY_ID_BYTES_MAX;
+pub use answer::{Answer, KeyId, Verifier, named_answer, original_answer};
 
 const CHALLENGE: &[u8; 11] = b"#CHALLENGE#";
 const SALT_BYTES: usize = 20;
@@ -94,127 +92,6 @@ impl Salt {
     }
 }
 
-/// Which key an answer was made with, so that the server looks it up instead of trying all.
-///
-/// Printed and read as ``, `a:<account>` or `s:<session id>`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KeyId {
-    /// The empty key, or else that of any account.
-    Anonymous,
-    /// The key of this account.
-    Account(String),
-    /// The key of this session.
-    Session(SessionId),
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyId::Anonymous => Ok(()),
-            KeyId::Account(name) => write!(f, "a:{name}"),
-            KeyId::Session(id) => write!(f, "s:{id}"),
-        }
-    }
-}
-
-/// Reads exactly what `Display` prints, if that is at most 64 bytes long.
-impl FromStr for KeyId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<KeyId, String> {
-        if text.len() > KEY_ID_BYTES_MAX {
-            return Err(format!("a key id has at most {KEY_ID_BYTES_MAX} bytes, found {}", text.len()));
-        }
-        match text.split_once(':') {
-            None if text.is_empty() => Ok(KeyId::Anonymous),
-            Some(("a", name)) => Ok(KeyId::Account(name.to_owned())),
-            Some(("s", id)) => id.parse().map(KeyId::Session),
-            _ => Err("a key id is empty, \"a:<account>\" or \"s:<session id>\"".to_owned()),
-        }
-    }
-}
-
-/// What a client answered to the challenge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The original's form: HMAC-MD5 of the salt.
-    Original([u8; 16]),
-    /// HMAC-SHA256 of the salt and the id.
-    Named {
-        /// The proof.
-        mac: [u8; 32],
-        /// Whose key it was made with.
-        id: KeyId,
-    },
-    /// Neither. It counts as a failed attempt. (Specification 10.1, item 10.)
-    Malformed,
-}
-
-impl Answer {
-    /// Reads an answer: 16 bytes are the original's form, 32 to 96 the named one.
-    pub fn parse(payload: &[u8]) -> Answer {
-        if let Ok(digest) = payload.try_into() {
-            return Answer::Original(digest);
-        }
-        let named = payload.split_first_chunk().and_then(|(mac, id)| {
-            let id = std::str::from_utf8(id).ok()?.parse().ok()?;
-            Some(Answer::Named { mac: *mac, id })
-        });
-        named.unwrap_or(Answer::Malformed)
-    }
-}
-
-/// A key, ready to be compared with many answers: its HMAC states are computed once.
-#[derive(Clone)]
-pub struct Verifier {
-    original: Hmac<Md5>,
-    named: Hmac<Sha256>,
-}
-
-impl Verifier {
-    /// The verifier of a key.
-    pub fn new(secret: &Secret) -> Verifier {
-        let key = secret.expose().as_bytes();
-        let any_length = "an HMAC key may have any length";
-        Verifier {
-            original: Hmac::new_from_slice(key).expect(any_length),
-            named: Hmac::new_from_slice(key).expect(any_length),
-        }
-    }
-
-    /// Whether the original's form of answer was made with this key. In constant time.
-    pub fn verify_original(&self, salt: &Salt, digest: &[u8; 16]) -> bool {
-        self.original.clone().chain_update(salt.0).verify(digest.into()).is_ok()
-    }
-
-    /// Whether the named form of answer was made with this key and id. In constant time.
-    pub fn verify_named(&self, salt: &Salt, id: &KeyId, mac: &[u8; 32]) -> bool {
-        let message = self.named.clone().chain_update(salt.0).chain_update(id.to_string());
-        message.verify(mac.into()).is_ok()
-    }
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Verifier(***)")
-    }
-}
-
-/// The original's form of answer.
-pub fn original_answer(secret: &Secret, salt: &Salt) -> [u8; 16] {
-    Verifier::new(secret).original.chain_update(salt.0).finalize().into_bytes().into()
-}
-
-/// The named form of answer. An id too long to travel is left out: the server then tries every account.
-pub fn named_answer(secret: &Secret, salt: &Salt, id: &KeyId) -> Vec<u8> {
-    let mut id = id.to_string();
-    if id.len() > KEY_ID_BYTES_MAX {
-        id.clear();
-    }
-    let mac = Verifier::new(secret).named.chain_update(salt.0).chain_update(&id).finalize();
-    [mac.into_bytes().as_slice(), id.as_bytes()].concat()
-}
-
 /// The payload of the server's second frame.
 pub fn verdict(authenticated: bool) -> &'static [u8] {
     if authenticated { b"{\"authenticated\": true}" } else { b"{\"authenticated\": false}" }
@@ -228,4 +105,52 @@ pub fn read_verdict(payload: &[u8]) -> Result<bool, HandshakeError> {
     let read: Option<Value> = serde_json::from_slice(payload).ok();
     let verdict = read.as_ref().and_then(Value::as_map).and_then(|members| members.get("authenticated"));
     verdict.map(|value| !value.is_falsy()).ok_or(HandshakeError::NoVerdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_what_c_1_says() {
+        // 1
+        let salt = Salt(std::array::from_fn(|at| at as u8));
+        let payload = salt.challenge_payload();
+        assert_eq!(payload[..11], *b"#CHALLENGE#");
+        assert_eq!(payload[11..], salt.0);
+        assert_eq!(Salt::of_challenge(&payload), Ok(salt));
+        let wrong = [&payload[..30], &payload[1..], &[], &[&payload[..], b"x"].concat()];
+        for payload in wrong {
+            assert_eq!(Salt::of_challenge(payload), Err(HandshakeError::WrongChallenge));
+        }
+    }
+
+    #[test]
+    fn only_our_salts_have_the_marker() {
+        let salt = Salt::ours([7; 16]);
+        assert_eq!(salt.0[..16], [7; 16]);
+        assert_eq!(salt.0[16..], [0x41, 0x56, 0x45, 0x02]);
+        assert!(salt.has_marker());
+        assert!(!Salt([7; SALT_BYTES]).has_marker());
+    }
+
+    #[test]
+    fn a_verdict_is_read_from_what_any_peer_may_write() {
+        // 4, 5
+        assert_eq!(verdict(false).len(), 0x18); // C.1
+        for authenticated in [true, false] {
+            assert_eq!(read_verdict(verdict(authenticated)), Ok(authenticated));
+        }
+        assert_eq!(read_verdict(b"{\"authenticated\":true,\"more\":[]}"), Ok(true));
+        for other in [&b""[..], b"true", b"{}", b"{\"authenticated\": true}x", b"\xff"] {
+            assert_eq!(read_verdict(other), Err(HandshakeError::NoVerdict), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        // 58
+        let secret = Secret::new("0165263469609321".to_owned());
+        assert_eq!(format!("{secret:?} {:?}", Verifier::new(&secret)), "Secret(***) Verifier(***)");
+    }
 }

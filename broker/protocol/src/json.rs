@@ -51,11 +51,11 @@ mod tests {
 
     #[test]
     fn it_looks_like_what_the_original_emits() {
+        let value = json!({"å": ["a\u{1}\n\"\\é/", null, -1], "𝄞x": {}});
         let mut out = Vec::new();
-        let value = json!({"å": ["a\u{1}\n\"\\\u{7f}é", null, -1], "𝄞x": {}});
         write(&value, &mut out).unwrap();
-        // python3 -c 'json.dumps(...)' of the same value.
-        let python = r#"{"\u00e5": ["a\u0001\n\"\\é", null, -1], "\ud834\udd1ex": {}}"#;
-        assert_eq!(String::from_utf8(out).unwrap(), python.replace('\u{e9}', "\u{7f}\\u00e9"));
+        // json.dumps() of the same value.
+        let python = r#"{"\u00e5": ["a\u0001\n\"\\\u00e9/", null, -1], "\ud834\udd1ex": {}}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), python);
     }
 }

@@ -1,0 +1,7 @@
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::json_messages(data));
