@@ -25,7 +25,7 @@ use super::strays;
 pub(super) struct Tools {
     environment: BTreeMap<&'static str, OsString>,
     root: PathBuf,
-    /// Process groups in which something outlived the tool.
+    /// Process groups in which something outlived the tool. While it lives, the number means nobody else.
     groups: Vec<Pid>,
     used: bool,
 }
