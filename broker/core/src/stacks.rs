@@ -118,9 +118,9 @@ impl Equipment {
                 self.item_mut(member).stacks.push(rank);
             }
         }
+        // No stack counts anybody yet.
+        touched.iter().for_each(|id| self.item_mut(*id).eligible = false);
         for id in touched {
-            // Nobody counts it yet.
-            self.item_mut(*id).eligible = false;
             if self.item(*id).hold.is_some() {
                 self.count_in_stacks(*id, true);
             }

@@ -34,7 +34,8 @@ impl Core {
             });
             Ok(())
         });
-        let outcome = done.map(|()| profiles);
+        // Nothing is left to say once the session has heard.
+        let outcome = done.map(|()| if door == Door::Broker { profiles } else { Vec::new() });
         let close = self.give_back(session, &given);
         close.into_iter().chain([Effect::Yielded { session, request, outcome }]).collect()
     }
