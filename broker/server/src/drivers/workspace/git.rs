@@ -56,7 +56,7 @@ pub(super) async fn download(work: &FileWork, tools: &mut Tools, wanted: Wanted)
     let destination = dst.clone();
     let (tree, empty) = work.run(move |ground, _| prepare(ground, &destination)).await?;
     let call = format!("download_git({src}, {refspec}, {dst})");
-    let deadline = limit.map(|limit| Instant::now() + limit);
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let mut git = Git { tools, root: work.ground().root(), tree: tree.clone(), deadline, call };
     if empty && let Err(refusal) = git.clone(&src, depth).await {
         work.run(move |ground, _| clear(ground, &tree)).await?;
