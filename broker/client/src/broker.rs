@@ -91,7 +91,9 @@ impl Broker {
     pub fn close(&mut self) {
         self.liveness.end();
         self.link.close();
-        self.session = None;
+        if let Some(session) = &mut self.session {
+            session.close();
+        }
     }
 
     fn allocate(&mut self, want: &Want) -> Result<Vec<Grant>, ClientError> {

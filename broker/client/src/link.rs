@@ -58,3 +58,18 @@ impl Link {
         matches!(self.state, State::Closed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_inherited_by_a_forked_child_is_closed() {
+        // An address that has no meaning: whoever tried it would not say "closed".
+        let mut link = Link::new(("\0".to_owned(), 1), Credential::Anonymous, Options::default());
+        let request = Request::default();
+        assert!(matches!(link.call(&request), Err(ClientError::Io(_))));
+        link.pid += 1;
+        assert!(matches!(link.call(&request), Err(ClientError::Closed)));
+    }
+}

@@ -197,10 +197,11 @@ fn proxies_outlive_their_broker_but_nothing_else_does() {
 fn a_closed_broker_is_closed() {
     let server = Server::run(|door| lend(door).0.gone());
     let mut broker = broker(&server);
-    borrow(&mut broker);
+    let grant = borrow(&mut broker);
     broker.close();
     server.join();
     assert!(matches!(broker.call("get_profile", no_arguments()), Err(ClientError::Closed)));
+    assert!(matches!(broker.yield_resources(vec![grant.profile]), Err(ClientError::Closed)));
     assert!(broker.liveness().ended());
 }
 
