@@ -1,4 +1,19 @@
-//! The broker as a process: configuration, command line, connections and drivers around the core.
+//! The broker's daemon: the edges around `ave_core`, one noun a file. See `docs/code-structure.md`.
 
+mod calls;
 pub mod config;
+mod connection;
 pub mod drivers;
+mod gate;
+mod hub;
+mod inventory;
+mod keys;
+mod limits;
+mod piece;
+mod ports;
+mod session;
+mod site;
+#[cfg(test)]
+mod testing;
+mod wire;
+pub mod wiring;

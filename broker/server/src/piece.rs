@@ -26,6 +26,8 @@ pub(crate) struct Piece {
     pub(crate) close: CancellationToken,
     /// Cancelled when the hub has been told that the piece is closed.
     pub(crate) closed: CancellationToken,
+    /// Why nobody drives it any more, although it was not to be closed yet.
+    pub(crate) failed: Option<String>,
 }
 
 impl Piece {
@@ -40,7 +42,8 @@ impl Piece {
         opened: oneshot::Sender<Result<(), Refusal>>,
     ) -> (Piece, impl Future<Output = Result<(), String>> + Send) {
         let (calls, incoming) = mpsc::channel(CALLS_WAITING_MAX);
-        let piece = Piece { calls, close: CancellationToken::new(), closed: CancellationToken::new() };
+        let (close, closed) = (CancellationToken::new(), CancellationToken::new());
+        let piece = Piece { calls, close, closed, failed: None };
         let close = piece.close.clone();
         let drive = async move {
             let opening = timeout(OPEN_GIVE_UP, driver.open(&granted)).await;

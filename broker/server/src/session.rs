@@ -10,6 +10,7 @@ use ave_profile::{Identity, Refusal, RefusalKind, SessionId};
 use ave_protocol::handshake::{Answer as KeyAnswer, Salt, Secret, Verifier};
 use ave_protocol::message::{Call, Reply as Message};
 use futures::future::{join_all, try_join_all};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
@@ -297,10 +298,12 @@ impl Session {
             }
             Question::Call { item, call } => {
                 let Some(piece) = self.held(&item) else { return }; // the dropped reply says so
-                if let Err(mpsc::error::TrySendError::Full(call)) = piece.calls.try_send(call) {
-                    let text = format!("too many calls are waiting for {item}");
-                    let _ = call.reply.send(Message::Fault(Refusal::exception(text).into()));
-                }
+                let (call, text) = match piece.calls.try_send(call) {
+                    Ok(()) => return,
+                    Err(TrySendError::Full(call)) => (call, format!("too many calls are waiting for {item}")),
+                    Err(TrySendError::Closed(call)) => (call, format!("the driver of {item} has failed")),
+                };
+                let _ = call.reply.send(Message::Fault(Refusal::exception(text).into()));
             }
         }
     }
@@ -334,13 +337,17 @@ impl Session {
         }
     }
 
-    /// Has a piece closed. False if there was nothing to do, so that it is reported at once.
+    /// Has a piece closed. False if there is nobody who could, so that it is reported at once.
     async fn close(&mut self, item: Identity) -> bool {
-        if let Some(piece) = self.pieces.get(&item) {
-            piece.close.cancel();
-            return true;
-        }
-        self.site.hub.tell(Event::Closed { session: self.id(), item, outcome: Ok(()) }).await;
+        let outcome = match self.pieces.get(&item) {
+            None => Ok(()), // it was never opened
+            Some(Piece { failed: Some(reason), .. }) => Err(reason.clone()),
+            Some(piece) => {
+                piece.close.cancel();
+                return true;
+            }
+        };
+        self.report_closed(item, outcome).await;
         false
     }
 
@@ -350,6 +357,19 @@ impl Session {
             Err(failed) => (failed.id(), Err("its driver panicked".to_owned())),
         };
         let Some(item) = self.driven.remove(&task) else { return };
+        match self.pieces.get_mut(&item) {
+            Some(piece) if !piece.close.is_cancelled() => {
+                warn!(session = %self.handle.id, %item, "its driver panicked");
+                piece.failed = outcome.err();
+            }
+            _ => {
+                self.report_closed(item, outcome).await;
+                self.close_next().await;
+            }
+        }
+    }
+
+    async fn report_closed(&mut self, item: Identity, outcome: Result<(), String>) {
         match &outcome {
             Ok(()) => info!(session = %self.id(), %item, "closed"),
             Err(reason) => warn!(session = %self.id(), %item, reason, "not closed"),
@@ -358,7 +378,6 @@ impl Session {
         if let Some(piece) = self.pieces.remove(&item) {
             piece.closed.cancel();
         }
-        self.close_next().await;
     }
 
     /// Answers with a refusal once everything is cut and closed, or has taken too long.

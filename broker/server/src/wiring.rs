@@ -8,10 +8,13 @@ use anyhow::{Context, Result};
 use ave_core::{Core, Event};
 use ave_profile::KindTable;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::Config;
+use crate::config::workspace::WorkspaceConfig;
+use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers};
 use crate::gate;
 use crate::hub::Hub;
@@ -62,8 +65,14 @@ pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr) -> Result<()>)
     served
 }
 
+/// The drivers of this host's equipment, after each has cleaned up what a dead broker left behind.
 async fn drivers(config: &Config) -> Result<Drivers> {
     let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
+    if let Some(workspace) = &config.workspace {
+        let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
+        drivers.insert("workspace", driver.clone());
+        spawn_blocking(move || driver.sweep()).await.context("sweeping leftover workspaces failed")?;
+    }
     Ok(Drivers::new(drivers))
 }
 
@@ -71,6 +80,8 @@ async fn drivers(config: &Config) -> Result<Drivers> {
 async fn furnish(site: &Site) {
     let config = &site.config;
     site.hub.tell(Event::StacksSet { stacks: config.broker.stacks.clone() }).await;
+    let profile = config.workspace.as_ref().map(WorkspaceConfig::generic_profile);
+    site.hub.tell(Event::WorkspaceProfileSet { profile }).await;
 }
 
 fn stop_on_signals(stop: CancellationToken) -> Result<tokio::task::JoinHandle<()>> {

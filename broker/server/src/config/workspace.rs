@@ -90,7 +90,7 @@ impl WorkspaceConfig {
             "jenkins": "",
             "wlan": {},
             "wifi-capable": false,
-            "proxy": "",
+            "proxy": {"url": "", "proxy_user": "", "proxy_password": ""},
             "flocker": {
                 "enable": false,
                 "host": "",

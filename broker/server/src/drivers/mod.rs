@@ -3,7 +3,13 @@
 //! Drivers know nothing of clients, keys or who holds what. They own their pieces' processes and files,
 //! and never leave any behind.
 
+#[cfg(test)]
+pub(crate) mod fake;
+mod undriven;
 pub mod workspace;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ave_core::Granted;
@@ -31,6 +37,12 @@ pub trait Unit: Send {
     /// The calls a client may make; any other name is `no such RPC`.
     fn methods(&self) -> &[Signature];
 
+    /// What to say to a call that is none of [`Unit::methods`], if there is more to say than
+    /// `no such RPC`.
+    fn no_driver_for(&self, _method: &str) -> Option<Refusal> {
+        None
+    }
+
     /// Makes one call of [`Unit::methods`], its arguments already bound to the parameters.
     ///
     /// Dropping the future stops what the call started: no process outlives it.
@@ -44,4 +56,22 @@ pub trait Unit: Send {
     /// # Errors
     /// Why the piece cannot be lent again.
     async fn close(self: Box<Self>) -> Result<(), String>;
+}
+
+/// The drivers of a broker, by the type they drive.
+pub(crate) struct Drivers {
+    by_kind: BTreeMap<&'static str, Arc<dyn Driver>>,
+    undriven: Arc<dyn Driver>,
+}
+
+impl Drivers {
+    /// These drivers; a type that has none can be lent, but not driven.
+    pub(crate) fn new(by_kind: BTreeMap<&'static str, Arc<dyn Driver>>) -> Drivers {
+        Drivers { by_kind, undriven: Arc::new(undriven::Undriven) }
+    }
+
+    /// The driver of a type.
+    pub(crate) fn of(&self, kind: &str) -> Arc<dyn Driver> {
+        self.by_kind.get(kind).unwrap_or(&self.undriven).clone()
+    }
 }

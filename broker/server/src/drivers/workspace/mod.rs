@@ -3,7 +3,6 @@
 
 mod archive;
 mod arguments;
-mod calls;
 mod codec;
 mod directory;
 mod download;

@@ -1,0 +1,90 @@
+//! A broker without sockets, for tests of what connections and sessions do: fake equipment of type
+//! `wlan`, and guests who talk over pipes. Time is the test's own.
+
+mod guest;
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ave_core::{Core, Source};
+use ave_profile::{KindTable, Profile};
+use ave_protocol::handshake::Secret;
+use serde_json::json;
+use tokio::io::duplex;
+use tokio::time::{Duration, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Paths};
+use crate::connection::{self, Entrance};
+use crate::drivers::Drivers;
+use crate::drivers::fake::{Fake, Story};
+use crate::hub::Hub;
+use crate::keys::Keys;
+use crate::site::Site;
+
+use guest::Guest;
+
+const ADMIN: &str = "admin key";
+
+/// A broker with fake equipment.
+struct House {
+    site: Arc<Site>,
+    story: Story,
+    _home: tempfile::TempDir,
+}
+
+impl House {
+    /// A broker with one piece for each (name, fault).
+    async fn new(pieces: &[(&str, &str)]) -> House {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::new(home.path());
+        std::fs::create_dir_all(paths.config()).unwrap();
+        let config = json!({"port": 4000, "host": "localhost"});
+        std::fs::write(paths.broker_json(), config.to_string()).unwrap();
+        std::fs::write(paths.authkeys_json(), json!({"admin": ADMIN}).to_string()).unwrap();
+        let workspace = json!({"root": "~/workspaces", "tools": {}});
+        std::fs::write(paths.workspace_json(), workspace.to_string()).unwrap();
+        let kinds = KindTable::builtin();
+        let fake = Fake::default();
+        let story = fake.story.clone();
+        let (hub, handle) = Hub::new(Core::new(kinds.clone()));
+        let stop = CancellationToken::new();
+        tokio::spawn(hub.run(stop.clone()));
+        let site = Arc::new(Site {
+            config: Config::load(&paths).unwrap(),
+            kinds,
+            keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
+            drivers: Drivers::new(BTreeMap::from([("wlan", Arc::new(fake) as _)])),
+            hub: handle,
+            address: ("localhost".to_owned(), 4000),
+            ports: None,
+            stop,
+        });
+        let piece =
+            |(name, fault): &(&str, &str)| Profile::of(json!({"type": "wlan", "uid": name, "fault": fault}));
+        let profiles = pieces.iter().map(piece).collect();
+        site.hub.report(Source::File, profiles).await.unwrap();
+        House { site, story, _home: home }
+    }
+
+    /// Somebody who connects and shows a key; the empty key is nobody's.
+    async fn guest(&self, key: &str) -> Guest {
+        let (ours, theirs) = duplex(1 << 16);
+        tokio::spawn(connection::serve(ours, Entrance::Broker, self.site.clone()));
+        Guest::enter(theirs, key).await
+    }
+
+    /// Which pieces can be had now.
+    async fn available(&self) -> Vec<String> {
+        let profiles = self.site.hub.look(|core| core.available(None)).await.unwrap();
+        profiles.iter().map(|profile| profile["uid"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits until these pieces, and no others, can be had.
+    async fn until_available(&self, names: &[&str]) {
+        while self.available().await != names {
+            sleep(Duration::from_millis(1)).await; // of the test's own time, which costs nothing
+        }
+    }
+}
