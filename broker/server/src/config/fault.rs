@@ -10,6 +10,9 @@ use serde::Serialize;
 /// The longest value a message repeats: enough to recognise it.
 const SHOWN_CHARS_MAX: usize = 200;
 
+/// The longest text of a fault, whatever a file says.
+const TEXT_CHARS_MAX: usize = 1000;
+
 /// Whether a broker starts all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,10 +52,10 @@ impl Fault {
         Fault {
             severity: Severity::Error,
             file: file.to_owned(),
-            field: field.into(),
+            field: cut(field.into(), TEXT_CHARS_MAX),
             wanted: wanted.into(),
-            found: found.into(),
-            message: message.into(),
+            found: cut(found.into(), TEXT_CHARS_MAX),
+            message: cut(message.into(), TEXT_CHARS_MAX),
         }
     }
 
@@ -90,8 +93,11 @@ pub struct ConfigError(pub Vec<Fault>);
 
 /// A value as a person would want to see it: JSON, cut where it gets long.
 pub(super) fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+    cut(value.to_string(), SHOWN_CHARS_MAX)
+}
+
+fn cut(text: String, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
@@ -103,7 +109,7 @@ pub(super) fn current_value(value: &Value) -> String {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
-        Value::Text(text) => text.chars().take(SHOWN_CHARS_MAX).collect(),
+        Value::Text(text) => cut(text.clone(), SHOWN_CHARS_MAX),
         other => shown(other),
     };
     format!("current value={shown} (type={})", python_type(value))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ave_profile::Value;
 
+use super::fault::shown;
 use super::file::{self, FileFault};
 
 /// Where the installation says whose broker this is.
@@ -73,7 +74,7 @@ impl User {
         let member = |name: &str| content.as_map().and_then(|map| map.get(name));
         let invalid = |what: &str| UserError::Invalid {
             file: path.to_owned(),
-            reason: format!("invalid {}: {what}: {content}", path.display()),
+            reason: format!("invalid {}: {what}: {}", path.display(), shown(content)),
         };
         let name = match member("name") {
             Some(Value::Text(name)) => name.clone(),
