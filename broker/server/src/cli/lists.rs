@@ -1,0 +1,154 @@
+//! `--list` and `--list-all`: what a running broker has, one paragraph a piece, or as JSON.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ave_client::{Broker, Credential, Options};
+use ave_profile::{Map, Value};
+use ave_protocol::arguments::Arguments;
+use ave_protocol::handshake::Secret;
+
+use super::{ExitCode, Failure, Outcome, say};
+use crate::config::{AuthKeys, BrokerConfig, Fault, Paths};
+
+/// How long the broker may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The types that are listed, with their title's member and the members shown, in their order
+/// (Specification 7.3).
+const SHOWN: [(&str, &str, &str, &[&str]); 3] = [
+    (
+        "handset",
+        "Handset",
+        "sysfs_path",
+        &[
+            "pretty",
+            "serial",
+            "power_state",
+            "platform",
+            "sw.label",
+            "gsm.operator",
+            "product.model",
+            "product.name",
+            "sdk.version",
+            "slid",
+            "workstation",
+        ],
+    ),
+    ("powermeter", "Powermeter", "sysfs_path", &["product", "vendor", "uid", "power_state", "device_node"]),
+    ("relay", "Relay", "uid", &["circuits", "power_state"]),
+];
+
+/// Prints what the broker of this home answers to `call`.
+pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) -> Outcome {
+    let listed = list(paths, call, admin)?;
+    if json {
+        say(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
+        return Ok(());
+    }
+    let profiles = listed.as_list().unwrap_or_default().iter().filter_map(Value::as_map);
+    let paragraphs: Vec<String> = profiles.filter_map(paragraph).collect();
+    if !paragraphs.is_empty() {
+        say(paragraphs.join("\n\n"));
+    }
+    Ok(())
+}
+
+fn list(paths: &Paths, call: &str, admin: Option<&str>) -> Result<Value, Failure> {
+    let key = match admin {
+        Some(key) => Some(Secret::new(key.to_owned())),
+        None => usable(|faults| AuthKeys::load(&paths.authkeys_json(), faults))?.key("admin").cloned(),
+    };
+    let credential = match key {
+        Some(key) => Credential::Account { name: Some("admin".to_owned()), key },
+        None => Credential::Anonymous,
+    };
+    let (host, port) = address(paths)?;
+    let options =
+        Options { connect_limit: Some(ANSWER_LIMIT), reply_limit: Some(ANSWER_LIMIT), ..Options::default() };
+    let mut broker = Broker::new((host.to_string(), port), credential, options);
+    broker
+        .call(call, Arguments::default())
+        .map_err(|error| Failure::of(format_args!("could not list: {host}:{port}: {error}")))
+}
+
+/// Where the broker of this home listens: it wrote the port down, unless it is not running.
+fn address(paths: &Paths) -> Result<(IpAddr, u16), Failure> {
+    let config = usable(|faults| BrokerConfig::load(&paths.broker_json(), faults))?;
+    let written = std::fs::read_to_string(paths.port_file()).ok();
+    let port = written.and_then(|text| text.trim().parse().ok()).unwrap_or(config.port);
+    if port == 0 {
+        let path = paths.port_file();
+        return Err(Failure::of(format_args!("could not list: no broker has written {}", path.display())));
+    }
+    let host = if config.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { config.listen };
+    Ok((host, port))
+}
+
+/// What a file says, or all that is wrong with it.
+fn usable<T>(load: impl FnOnce(&mut Vec<Fault>) -> Option<T>) -> Result<T, Failure> {
+    let mut faults = Vec::new();
+    load(&mut faults).ok_or_else(|| {
+        Failure::all(ExitCode::Failure, faults.iter().map(|fault| fault.message.clone()).collect())
+    })
+}
+
+/// One piece, if its type is listed.
+fn paragraph(profile: &Map) -> Option<String> {
+    let kind = profile.get("type")?.as_str()?;
+    let (_, title, named_by, members) = SHOWN.iter().find(|(name, ..)| *name == kind)?;
+    let width = SHOWN.iter().flat_map(|(.., members)| members.iter()).map(|name| name.len()).max()?;
+    let name = profile.get(*named_by).map(shown).unwrap_or_default();
+    let mut lines = vec![format!("{title} {name}").trim_end().to_owned()];
+    for member in members.iter() {
+        if let Some(value) = profile.get(*member) {
+            lines.push(format!("    {member:width$}  {}", shown(value)));
+        }
+    }
+    Some(lines.join("\n"))
+}
+
+/// A value on one line. Whoever reported it has no say over the terminal.
+fn shown(value: &Value) -> String {
+    let text = match (value, value.names()) {
+        (Value::Text(text), _) => text.clone(),
+        (_, Some(names)) => names.join(","),
+        (other, None) => other.to_string(),
+    };
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn paragraph_of(profile: serde_json::Value) -> Option<String> {
+        paragraph(Value::from(profile).as_map().unwrap())
+    }
+
+    #[test]
+    fn pieces_are_paragraphs_with_labels_in_one_column() {
+        // 214
+        let handset = json!({"type": "handset", "serial": "CB5A1JYXRQ", "pretty": "yuga", "unknown": 1,
+            "sysfs_path": "/sys/1-1", "sdk.version": 19});
+        let lines = [
+            "Handset /sys/1-1",
+            "    pretty         yuga",
+            "    serial         CB5A1JYXRQ",
+            "    sdk.version    19",
+        ];
+        assert_eq!(paragraph_of(handset).unwrap(), lines.join("\n"));
+        let relay = json!({"type": "relay", "uid": "a", "circuits": {"usb.pc.vcc": 1, "handset.battery": 2}});
+        let lines = ["Relay a", "    circuits       handset.battery,usb.pc.vcc"];
+        assert_eq!(paragraph_of(relay).unwrap(), lines.join("\n"));
+        assert_eq!(paragraph_of(json!({"type": "powermeter"})).unwrap(), "Powermeter");
+        assert_eq!(paragraph_of(json!({"type": "wlan", "uid": "w"})), None);
+    }
+
+    #[test]
+    fn a_profile_cannot_write_to_the_terminal_as_it_likes() {
+        let odd = json!({"type": "relay", "uid": "\u{1b}[2J\nRelay b"});
+        assert_eq!(paragraph_of(odd).unwrap(), "Relay \u{fffd}[2J\u{fffd}Relay b");
+    }
+}

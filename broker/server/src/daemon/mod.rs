@@ -1,0 +1,103 @@
+//! The broker as a process of its own: its PID file, its log, its signals, and what others do to it.
+
+mod control;
+mod hickup;
+mod pid_file;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::{fs, io};
+
+use rustix::process::{Resource, getrlimit, setrlimit, setsid};
+use tracing::level_filters::LevelFilter;
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{ExitCode, Failure, Outcome, say};
+use crate::config::{Config, Paths, defaults, replace};
+use crate::wiring;
+pub(crate) use control::{Launch, hickup, restart, start, stop};
+pub use hickup::Hickup;
+use pid_file::PidFile;
+
+/// What a broker says when it answers, before its address.
+const READY: &str = "ave-broker listening on ";
+
+/// How long what still runs on other threads may take after the broker has stopped.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// Is the broker until it is stopped. With `detached` it first leaves the terminal behind.
+pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
+    let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
+    if detached {
+        setsid().map_err(|error| could_not(error.into()))?;
+        std::env::set_current_dir("/").map_err(could_not)?;
+    }
+    let written = defaults::write_missing(paths).map_err(could_not)?;
+    let config = Config::load(paths).map_err(|error| {
+        let messages = error.0.iter().map(|fault| fault.message.clone()).collect();
+        Failure::all(ExitCode::Failure, messages)
+    })?;
+    log_to_stderr(config.broker.logging);
+    for path in &written.created {
+        info!(path = %path.display(), "default file written");
+    }
+    for warning in &config.warnings {
+        warn!(file = %warning.file.display(), field = warning.field, wanted = warning.wanted, found = warning.found, "configuration");
+    }
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(could_not)?;
+    let outcome = runtime.block_on(serve(paths, config));
+    runtime.shutdown_timeout(END_LIMIT);
+    outcome.inspect_err(|failure| error!(%failure, "failed"))
+}
+
+/// Serves under a PID file of its own. The signal handler comes first: whoever finds the number may use it.
+async fn serve(paths: &Paths, config: Config) -> Outcome {
+    let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
+    let hickup = Hickup::new(paths.hickup()).map_err(could_not)?;
+    let pid_file = paths.pid_file();
+    let taken = PidFile::take(&pid_file).map_err(could_not)?.ok_or_else(|| {
+        let message =
+            format!("could not start: pid file {} exists (its broker is running)", pid_file.display());
+        Failure::new(ExitCode::PidFile, message)
+    })?;
+    let served = tokio::select! {
+        served = wiring::serve(config, |address| announce(paths, address)) => served,
+        never = hickup.answer(async || String::new()) => match never {},
+    };
+    let _ = fs::remove_file(paths.port_file());
+    drop(taken);
+    served.map_err(|error| Failure::of(format_args!("{error:#}")))
+}
+
+/// Tells clients of this home the port, and whoever started the broker that it answers.
+fn announce(paths: &Paths, address: SocketAddr) -> anyhow::Result<()> {
+    replace(&paths.port_file(), format!("{}\n", address.port()).as_bytes(), 0o644)?;
+    say(format_args!("{READY}{address}"));
+    Ok(())
+}
+
+/// `AVE_LOG` chooses what is logged (`info`, `ave_broker=debug`); by default everything a person on call
+/// wants to see, or only faults where `logging` is off.
+fn log_to_stderr(logging: bool) {
+    let level = if logging { LevelFilter::INFO } else { LevelFilter::ERROR };
+    let filter =
+        EnvFilter::builder().with_default_directive(level.into()).with_env_var("AVE_LOG").from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .log_internal_errors(false)
+        .init();
+}
+
+/// Every connection costs a descriptor; the default of many systems is 1024.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open descriptors stays as it is");
+    }
+}

@@ -1,0 +1,147 @@
+//! The file that names the running broker. Its owner holds a lock on it for as long as it lives, so that a
+//! file left behind by a dead one is recognised, whatever process has its number now.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::Pid;
+
+use crate::config::unnamed;
+
+/// How often a stale file is cleared away before somebody else must be doing the same.
+const TRIES_MAX: usize = 5;
+
+/// What is found at the place of a PID file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Nothing,
+    /// A file that names nobody.
+    Empty,
+    /// A file that no living broker holds.
+    Stale,
+    /// A file held by this broker.
+    Live(Pid),
+}
+
+/// Looks at the PID file at `path`.
+pub(super) fn look(path: &Path) -> io::Result<Found> {
+    let content = match fs::read_to_string(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(error),
+    };
+    if content.trim().is_empty() {
+        return Ok(Found::Empty);
+    }
+    if lock(&File::open(path)?, FlockOperation::NonBlockingLockShared)? {
+        return Ok(Found::Stale);
+    }
+    let pid = content.trim().parse().ok().and_then(Pid::from_raw);
+    pid.map(Found::Live).ok_or_else(|| io::Error::other("it is held, and names no process"))
+}
+
+/// This process's own PID file, removed when dropped.
+#[derive(Debug)]
+pub(super) struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PidFile {
+    /// Puts this process's number at `path`, already locked, so that nobody ever sees it otherwise. A stale
+    /// file is replaced. `None` if another broker lives.
+    pub(super) fn take(path: &Path) -> io::Result<Option<PidFile>> {
+        for _ in 0..TRIES_MAX {
+            let mine = unnamed(path, format!("{}\n", std::process::id()).as_bytes(), 0o644)?;
+            flock(mine.as_file(), FlockOperation::NonBlockingLockExclusive)?;
+            match mine.persist_noclobber(path) {
+                Ok(file) => return Ok(Some(PidFile { path: path.to_owned(), file })),
+                Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !remove_stale(path)? {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(error.error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a file nobody holds; tells whether the place is free now.
+fn remove_stale(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    if !lock(&file, FlockOperation::NonBlockingLockExclusive)? {
+        return Ok(false);
+    }
+    if is_at(&file, path) {
+        fs::remove_file(path)?;
+    }
+    Ok(true)
+}
+
+/// Whether this open file is still the one of that name.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(mine), Ok(there)) => (mine.dev(), mine.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+/// Tries to lock; `false` if somebody else has.
+fn lock(file: &File, operation: FlockOperation) -> io::Result<bool> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_tells_dead_from_living() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let me = Pid::from_raw(std::process::id().try_into().unwrap()).unwrap();
+        assert_eq!(look(&path).unwrap(), Found::Nothing);
+        fs::write(&path, "").unwrap();
+        assert_eq!(look(&path).unwrap(), Found::Empty);
+        fs::write(&path, me.to_string()).unwrap();
+        assert_eq!(look(&path).unwrap(), Found::Stale);
+        let mine = PidFile::take(&path).unwrap().expect("a stale file is replaced");
+        assert_eq!(look(&path).unwrap(), Found::Live(me));
+        assert!(PidFile::take(&path).unwrap().is_none());
+        drop(mine);
+        assert_eq!(look(&path).unwrap(), Found::Nothing);
+    }
+
+    #[test]
+    fn only_its_own_file_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mine = PidFile::take(&path).unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "1").unwrap();
+        drop(mine);
+        assert!(path.exists());
+    }
+}
