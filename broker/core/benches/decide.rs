@@ -100,8 +100,9 @@ fn serial(nth: usize) -> String {
     format!("CB{nth:08X}")
 }
 
+/// A profile, read from text as from a file.
 fn piece(nth: usize) -> Profile {
-    Profile::of(if nth.is_multiple_of(STACK) {
+    let json = if nth.is_multiple_of(STACK) {
         json!({"type": "relay", "uid": serial(nth), "power_state": "online",
             "circuits": {"usb.pc.vcc": 1, "handset.battery": 2}})
     } else {
@@ -109,7 +110,8 @@ fn piece(nth: usize) -> Profile {
             "pretty": format!("pretty-{}", nth % 100), "product.model": format!("C{}", nth % 1_000),
             "platform": if nth.is_multiple_of(2) { "android" } else { "firefox" },
             "sysfs_path": format!("/sys/devices/usb/{nth}"), "workstation": "bench"})
-    })
+    };
+    serde_json::from_str(&json.to_string()).expect("an object is a profile")
 }
 
 fn short(nth: usize) -> Profile {

@@ -186,3 +186,83 @@ const ENTANGLED: &str = "equipment shares collateral with a prior allocation";
 fn equipment_of(group: &[Request]) -> Wants<'_> {
     Wants::new(group.iter().filter(|request| !request.kind.made_on_demand).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, Moment, Source};
+    use ave_profile::KindTable;
+    use serde_json::{Value as Json, json};
+
+    const SESSION: SessionId = SessionId(1);
+
+    fn lab(pieces: impl IntoIterator<Item = Json>, stacks: Vec<Vec<Json>>) -> Core {
+        let mut core = Core::new(KindTable::builtin());
+        let profiles = pieces.into_iter().map(Profile::of).collect();
+        let stacks = stacks.into_iter().map(|stack| stack.into_iter().map(Profile::of).collect()).collect();
+        for event in [
+            Event::Reported { source: Source::File, profiles, request: None },
+            Event::StacksSet { stacks },
+            Event::SessionOpened { session: SESSION },
+        ] {
+            core.apply(Moment::default(), event);
+        }
+        core.check();
+        core
+    }
+
+    fn wlan(uid: &str, pretty: &str) -> Json {
+        json!({"type": "wlan", "uid": uid, "pretty": pretty})
+    }
+
+    fn plan(core: &Core, groups: Vec<Vec<Json>>) -> Result<Vec<String>, Refusal> {
+        let groups = groups.into_iter().map(|group| group.into_iter().map(Profile::of).collect()).collect();
+        let plan = core.plan(SESSION, Want { groups }, 0)?;
+        Ok(plan.0.iter().flatten().map(|pick| pick.granted.item.value.to_string()).collect())
+    }
+
+    /// Stacks of five equal pieces each.
+    fn fives(stacks: usize) -> Core {
+        let piece = |nth: usize| wlan(&nth.to_string(), "w");
+        let stacks =
+            (0..stacks).map(|stack| (stack * 5..stack * 5 + 5).map(piece).collect()).collect::<Vec<_>>();
+        lab(stacks.concat(), stacks)
+    }
+
+    #[test]
+    fn as_many_groups_as_there_may_be_are_decided_within_the_bound() {
+        let wants = || vec![vec![json!({"type": "wlan"})]; 15];
+        let with_one_more =
+            |pretty| [wants(), vec![vec![json!({"type": "wlan", "pretty": pretty})]]].concat();
+        assert_eq!(plan(&fives(16), with_one_more("w")).unwrap().len(), 16);
+        let refusal = plan(&fives(15), with_one_more("w")).unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Busy);
+        assert!(refusal.message.starts_with("all such equipment busy: "), "{refusal}");
+        let pairs = |stacks| plan(&fives(stacks), vec![vec![json!({"type": "wlan"}); 2]; 16]);
+        assert_eq!(pairs(16).unwrap().len(), 32);
+        assert_eq!(pairs(15).unwrap_err().kind, RefusalKind::Busy);
+    }
+
+    #[test]
+    fn an_earlier_group_makes_room_for_a_later_one() {
+        let stacks = vec![vec![wlan("a", "x"), wlan("b", "y")]];
+        let core = lab([wlan("a", "x"), wlan("b", "y"), wlan("c", "z")], stacks);
+        let any = || json!({"type": "wlan"});
+        assert_eq!(plan(&core, vec![vec![any()], vec![any(), any()]]).unwrap(), ["c", "a", "b"]);
+    }
+
+    #[test]
+    fn beyond_the_bound_nothing_is_said_about_the_equipment() {
+        // p and q are in each other's way, which shows only when both are tried, with every pair of others.
+        let others = (0..600).map(|nth| wlan(&nth.to_string(), if nth < 300 { "even" } else { "odd" }));
+        let (p, q) = (wlan("p", "p"), wlan("q", "q"));
+        let stacks = vec![
+            vec![p.clone(), wlan("y", "y")],
+            vec![q.clone(), wlan("z", "z")],
+            vec![p.clone(), q.clone()],
+        ];
+        let core = lab(others.chain([p, q]), stacks);
+        let wants = ["even", "odd", "p", "q"].map(|pretty| vec![json!({"type": "wlan", "pretty": pretty})]);
+        assert_eq!(plan(&core, wants.to_vec()), Err(Refusal::exception("request too complex")));
+    }
+}

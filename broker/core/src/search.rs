@@ -60,16 +60,17 @@ pub(crate) struct Wants<'r> {
 
 impl<'r> Wants<'r> {
     pub(crate) fn new(requests: Vec<&'r Request>) -> Wants<'r> {
-        let keys: Option<Vec<_>> =
-            requests.iter().map(|request| wanted_keys(&request.kind, &request.profile)).collect();
+        let keys_of = |request: &&Request| wanted_keys(&request.kind, &request.profile);
+        let keys = match requests.as_slice() {
+            [request] => keys_of(request),
+            several => {
+                several.iter().map(keys_of).collect::<Option<Vec<_>>>().map(|keys| counted(keys.concat()))
+            }
+        };
         let first_equal = |request: &&Request| {
             requests.iter().position(|earlier| earlier.profile == request.profile).unwrap_or_default()
         };
-        Wants {
-            keys: keys.map(|keys| counted(keys.concat())),
-            equals: requests.iter().map(first_equal).collect(),
-            requests,
-        }
+        Wants { keys, equals: requests.iter().map(first_equal).collect(), requests }
     }
 
     fn is_equal(&self, other: &Wants) -> bool {
