@@ -90,7 +90,7 @@ impl WorkspaceConfig {
             "jenkins": "",
             "wlan": {},
             "wifi-capable": false,
-            "proxy": {"url": "", "proxy_user": "", "proxy_password": ""},
+            "proxy": "",
             "flocker": {
                 "enable": false,
                 "host": "",

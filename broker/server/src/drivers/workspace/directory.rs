@@ -4,8 +4,10 @@
 //! directory is made and removed after it is gone, so that a later broker of the same home can sweep what a
 //! dead one left behind and never touches anything else.
 
-use std::fs::{self, DirBuilder};
-use std::io::{self, Read};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -37,8 +39,10 @@ impl Directory {
         fs::create_dir_all(root).map_err(|error| failed(root, error))?;
         let path = root.canonicalize().map_err(|error| failed(root, error))?.join(uid);
         let mark = marks.join(uid);
-        let marked =
-            private_directory(marks).and_then(|()| fs::write(&mark, path.as_os_str().as_encoded_bytes()));
+        let marked = private_directory(marks).and_then(|()| {
+            // Somebody else's mark is not overwritten.
+            File::create_new(&mark)?.write_all(path.as_os_str().as_encoded_bytes())
+        });
         marked.map_err(|error| failed(&mark, error))?;
         if let Err(error) = DirBuilder::new().mode(0o700).create(&path) {
             // Whatever is there already is not ours.
@@ -88,9 +92,9 @@ pub(super) fn sweep(marks: &Path) {
 }
 
 fn sweep_one(mark: &Path) -> io::Result<PathBuf> {
-    let mut text = String::new();
-    fs::File::open(mark)?.take(MARK_BYTES_MAX).read_to_string(&mut text)?;
-    let path = PathBuf::from(text);
+    let mut path = Vec::new();
+    File::open(mark)?.take(MARK_BYTES_MAX).read_to_end(&mut path)?;
+    let path = PathBuf::from(OsString::from_vec(path));
     // A mark that was cut short names another directory or none; its own was never made.
     if path.is_absolute() && path.file_name() == mark.file_name() {
         strays::kill(&path, &[]).map_err(io::Error::other)?;
@@ -143,6 +147,15 @@ mod tests {
         let message = Directory::make(&lab.root, "config", &lab.marks).unwrap_err();
         assert!(message.starts_with("cannot make workspace"), "{message}");
         assert!(lab.root.join("config").exists() && fs::read_dir(&lab.marks).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn the_mark_of_a_living_workspace_is_respected() {
+        let lab = lab();
+        let mut directory = Directory::make(&lab.root, "1", &lab.marks).unwrap();
+        assert!(Directory::make(&lab.root, "1", &lab.marks).is_err());
+        assert!(directory.path().exists() && lab.marks.join("1").exists());
+        directory.remove().unwrap();
     }
 
     #[test]

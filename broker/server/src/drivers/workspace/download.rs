@@ -9,7 +9,7 @@ use ave_profile::{Map, Refusal, RefusalKind};
 use percent_encoding::percent_decode_str;
 use reqwest::header::CONTENT_DISPOSITION;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, ClientBuilder, Response};
 
 use super::files::{failed, make_tempfile};
 use super::limits::{CONNECT_LIMIT, DOWNLOAD_BYTES_MAX, REDIRECTS_MAX, SILENCE_LIMIT};
@@ -75,12 +75,20 @@ async fn fetch(work: &FileWork, wanted: Wanted) -> Result<PathBuf, Refusal> {
 }
 
 fn client(proxy: Option<Proxy>) -> reqwest::Result<Client> {
-    let redirects = Policy::limited(REDIRECTS_MAX);
-    let builder =
-        Client::builder().redirect(redirects).connect_timeout(CONNECT_LIMIT).read_timeout(SILENCE_LIMIT);
-    let Some(Proxy { url, user, password }) = proxy else { return builder.build() };
-    let proxy = reqwest::Proxy::all(url)?;
-    builder.proxy(if user.is_empty() { proxy } else { proxy.basic_auth(&user, password.expose()) }).build()
+    let proxy = proxy.map(way).transpose()?;
+    let builder = || {
+        let redirects = Policy::limited(REDIRECTS_MAX);
+        let builder = Client::builder().redirect(redirects).connect_timeout(CONNECT_LIMIT);
+        proxy.iter().cloned().fold(builder.read_timeout(SILENCE_LIMIT), ClientBuilder::proxy)
+    };
+    // A host that trusts no authority at all can still fetch over HTTP.
+    builder().build().or_else(|_| builder().tls_certs_only([]).build())
+}
+
+fn way(proxy: Proxy) -> reqwest::Result<reqwest::Proxy> {
+    let Proxy { url, user, password } = proxy;
+    let way = reqwest::Proxy::all(url)?;
+    Ok(if user.is_empty() { way } else { way.basic_auth(&user, password.expose()) })
 }
 
 /// A download that is not whole yet: it goes with this value, unless it was renamed.

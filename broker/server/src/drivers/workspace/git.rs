@@ -56,7 +56,7 @@ pub(super) async fn download(work: &FileWork, tools: &mut Tools, wanted: Wanted)
     let destination = dst.clone();
     let (tree, empty) = work.run(move |ground, _| prepare(ground, &destination)).await?;
     let call = format!("download_git({src}, {refspec}, {dst})");
-    let deadline = limit.map(|limit| Instant::now() + limit);
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let mut git = Git { tools, root: work.ground().root(), tree: tree.clone(), deadline, call };
     if empty && let Err(refusal) = git.clone(&src, depth).await {
         work.run(move |ground, _| clear(ground, &tree)).await?;
@@ -154,10 +154,9 @@ struct Git<'a> {
 impl Git<'_> {
     async fn clone(&mut self, src: &str, depth: i64) -> Result<(), Refusal> {
         let place = self.tree.to_string_lossy().into_owned();
-        let depth = format!("--depth={depth}").replace("--depth=0", "");
-        let depth = Some(depth.as_str()).filter(|depth| !depth.is_empty() && !depth.starts_with("--depth=-"));
-        let words: Vec<&str> =
-            ["clone", "--no-checkout"].into_iter().chain(depth).chain(["--", src, &place]).collect();
+        let depth = (depth > 0).then(|| format!("--depth={depth}"));
+        let options = ["clone", "--no-checkout"].into_iter().chain(depth.as_deref());
+        let words: Vec<&str> = options.chain(["--", src, &place]).collect();
         self.must(&format!("clone from {src} to {place}"), &words).await
     }
 
@@ -232,7 +231,9 @@ impl Git<'_> {
     }
 
     async fn run(&mut self, what: &str, words: Vec<String>) -> Result<Finished, Refusal> {
-        let argv = ["git".into()].into_iter().chain(words.into_iter().map(Into::into)).collect();
+        // Nothing tidies up in the background of a tree that may be deleted at any time.
+        let git = ["git", "-c", "gc.auto=0"].map(Into::into);
+        let argv = git.into_iter().chain(words.into_iter().map(Into::into)).collect();
         let limit = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let run = Run { argv, directory: self.root, environment: ENVIRONMENT, limit };
         self.tools.run(run).await.map_err(|refusal| match refusal.kind.as_str() {

@@ -23,15 +23,14 @@ pub(super) fn list(
 ) -> Result<Vec<PathBuf>, Refusal> {
     // An absolute pattern overrides the path, which still has to be a good one.
     ground.inside(path)?;
-    let whole = Path::new(path).join(pattern);
-    let whole = whole.to_str().ok_or_else(|| outside(pattern))?;
-    let split = whole.split_inclusive('/').take_while(|step| !is_pattern(step)).map(str::len).sum();
-    let (plain, patterns) = whole.split_at(split);
-    let first = if patterns.is_empty() { ground.entry(plain)? } else { ground.inside(plain)? };
+    let split = pattern.split_inclusive('/').take_while(|step| !is_pattern(step)).map(str::len).sum();
+    let (plain, patterns) = pattern.split_at(split);
+    let plain = Path::new(path).join(plain).to_string_lossy().into_owned();
+    let first = if patterns.is_empty() { ground.entry(&plain)? } else { ground.inside(&plain)? };
     let mut found = vec![first];
     for step in patterns.split('/').filter(|step| !step.is_empty() && *step != ".") {
         if step == ".." {
-            return Err(outside(whole));
+            return Err(outside(pattern));
         }
         let mut next = Vec::new();
         for directory in found.iter().filter(|directory| ground.holds(directory)) {
@@ -56,10 +55,13 @@ fn matching(directory: &Path, step: &str, found: &mut Vec<PathBuf>) {
     }
     let pattern: Vec<char> = step.chars().collect();
     let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten().take(LISTED_MAX + 1) {
+    for entry in entries.flatten() {
         let name: Vec<char> = entry.file_name().to_string_lossy().chars().collect();
         if (name[0] != '.' || pattern[0] == '.') && matches(&pattern, &name) {
             found.push(entry.path());
+        }
+        if found.len() > LISTED_MAX {
+            return;
         }
     }
 }
@@ -164,7 +166,7 @@ mod tests {
     fn w6_neither_pattern_nor_link_leads_out() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        for directory in ["a/x", "b/x", "b/.y"] {
+        for directory in ["a/x", "b/x", "b/.y", "[d]/x"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         symlink("/etc", root.join("c")).unwrap();
@@ -175,11 +177,12 @@ mod tests {
             let relative = |path: &PathBuf| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             Ok::<_, String>(found.iter().map(relative).collect::<Vec<_>>())
         };
-        assert_eq!(list("", "*").unwrap(), ["a", "b", "c"]);
+        assert_eq!(list("", "*").unwrap(), ["[d]", "a", "b", "c"]);
+        assert_eq!(list("[d]", "*").unwrap(), ["[d]/x"]);
         assert_eq!(list("b", "*").unwrap(), ["b/x"]);
         assert_eq!(list("b", ".*").unwrap(), ["b/.y"]);
-        assert_eq!(list("", "*/x").unwrap(), ["a/x", "b/x"]);
-        assert_eq!(list("", "*/*").unwrap(), ["a/x", "b/x"]);
+        assert_eq!(list("", "?/x").unwrap(), ["a/x", "b/x"]);
+        assert_eq!(list("", "*/*").unwrap(), ["[d]/x", "a/x", "b/x"]);
         assert_eq!(list("", "a").unwrap(), ["a"]);
         assert_eq!(list("missing", "*").unwrap(), [""; 0]);
         assert_eq!(list("a", &format!("{}/b/*", root.display())).unwrap(), ["b/x"]);

@@ -27,8 +27,11 @@ pub(super) const NAMES_TRIED_MAX: u32 = 10_000;
 /// What all entries of an archive may unpack to: flash images fit, a bomb fills no disk.
 pub(super) const UNPACKED_BYTES_MAX: u64 = 16 << 30;
 
-/// Entries of an archive; each costs memory before the first is unpacked.
+/// Entries of an archive.
 pub(super) const UNPACKED_ENTRIES_MAX: usize = 250_000;
+
+/// An archive's directory, which costs memory before the first entry is looked at.
+pub(super) const ARCHIVE_DIRECTORY_BYTES_MAX: u64 = 32 << 20;
 
 /// A downloaded file.
 pub(super) const DOWNLOAD_BYTES_MAX: u64 = 16 << 30;

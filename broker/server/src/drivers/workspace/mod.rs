@@ -3,6 +3,7 @@
 
 mod archive;
 mod arguments;
+mod calls;
 mod codec;
 mod directory;
 mod download;

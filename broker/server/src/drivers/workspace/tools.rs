@@ -25,7 +25,7 @@ use super::strays;
 pub(super) struct Tools {
     environment: BTreeMap<&'static str, OsString>,
     root: PathBuf,
-    /// Process groups in which something outlived the tool.
+    /// Process groups in which something outlived the tool. While it lives, the number means nobody else.
     groups: Vec<Pid>,
     used: bool,
 }
@@ -91,8 +91,8 @@ impl Tools {
             output.drain(&mut pipe);
             return Err(timeout("command timed out", run.shown(), output.text()));
         };
-        self.groups.extend(group.and_then(Group::outlived));
         let status = ended.map_err(|error| run_error(error.to_string(), run.shown(), ""))?;
+        self.groups.extend(group.and_then(Group::outlived));
         Ok(Finished { code: exit_code(status), output: output.text() })
     }
 
