@@ -249,6 +249,12 @@ mod tests {
         let core = lab([wlan("a", "x"), wlan("b", "y"), wlan("c", "z")], stacks);
         let any = || json!({"type": "wlan"});
         assert_eq!(plan(&core, vec![vec![any()], vec![any(), any()]]).unwrap(), ["c", "a", "b"]);
+        let two = || vec![json!({"type": "wlan"}); 2];
+        let second = vec![json!({"type": "wlan", "uid": "2"})];
+        let expected = ["5", "6", "10", "11", "2"];
+        assert_eq!(plan(&fives(3), vec![two(), two(), second.clone()]).unwrap(), expected);
+        let busy = plan(&fives(2), vec![two(), two(), second]).unwrap_err();
+        assert!(busy.message.starts_with("all such equipment busy: {\"type\":\"wlan\",\"uid\""), "{busy}");
     }
 
     #[test]

@@ -245,10 +245,15 @@ impl<'e> Search<'e> {
         let mut chosen: Vec<Choice> = Vec::new();
         let mut after: Option<Choice> = None;
         while let Some((wants, rest)) = groups[chosen.len()..].split_first() {
-            // Equal groups are interchangeable: the later one starts after the earlier one's choice.
-            let twin = groups[..chosen.len()].iter().rposition(|earlier| earlier.is_equal(wants));
-            let floor = after.take().or_else(|| twin.map(|twin| chosen[twin].clone()));
-            match self.next(wants, Among::Eligible, floor.as_ref())? {
+            let next = match after.take() {
+                Some(after) => self.next(wants, Among::Eligible, Some(&after))?,
+                None => {
+                    // Equal groups are interchangeable: the later one starts behind the earlier one.
+                    let twin = groups[..chosen.len()].iter().rposition(|earlier| earlier.is_equal(wants));
+                    self.first(wants, Among::Eligible, twin.map_or(0, |twin| chosen[twin].at + 1))?
+                }
+            };
+            match next {
                 Some(choice) => {
                     self.choose(&mut chosen, choice);
                     if !self.leaves_enough(rest)? {

@@ -67,7 +67,7 @@ impl Equipment {
         let mut stacks = Vec::new();
         let mut named = BTreeSet::new();
         for (place, entries) in configured.into_iter().enumerate() {
-            let (mut written, mut members) = (Vec::new(), Vec::new());
+            let (mut written, mut members, mut own) = (Vec::new(), Vec::new(), BTreeSet::new());
             for (nth, entry) in entries.into_iter().enumerate() {
                 let member = match member(kinds, &entry) {
                     Ok(member) => member,
@@ -83,7 +83,7 @@ impl Equipment {
                     if named.insert(id) {
                         self.item_mut(id).written = Some(entry);
                     }
-                    if !members.contains(&id) {
+                    if own.insert(id) {
                         members.push(id);
                     }
                 }
