@@ -52,6 +52,7 @@ async fn fetch(work: &FileWork, wanted: Wanted) -> Result<PathBuf, Refusal> {
     let refused = |error: reqwest::Error| refusal(&url, error);
     let client = client(proxy).map_err(refused)?;
     let mut response = client.get(&url).send().await.and_then(Response::error_for_status).map_err(refused)?;
+    bounded(response.content_length().unwrap_or_default())?;
     let name = output_file.unwrap_or_else(|| name_of(&response));
     let (mut part, target) = work
         .run(move |ground, _| {
@@ -101,9 +102,7 @@ struct Part {
 impl Part {
     fn with(mut self, chunk: &[u8]) -> Result<Part, Refusal> {
         self.length += chunk.len() as u64;
-        if self.length > DOWNLOAD_BYTES_MAX {
-            return Err(Refusal::exception(format!("the file has more than {DOWNLOAD_BYTES_MAX} bytes")));
-        }
+        bounded(self.length)?;
         self.file.write_all(chunk).map_err(|error| failed(&self.path.to_string_lossy(), &error))?;
         Ok(self)
     }
@@ -114,6 +113,13 @@ impl Drop for Part {
         // After the renaming there is nothing there.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn bounded(length: u64) -> Result<(), Refusal> {
+    if length > DOWNLOAD_BYTES_MAX {
+        return Err(Refusal::exception(format!("the file has more than {DOWNLOAD_BYTES_MAX} bytes")));
+    }
+    Ok(())
 }
 
 /// The name the server gives the file, else the last one of its URL; never more than a base name.

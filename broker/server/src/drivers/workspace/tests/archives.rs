@@ -139,6 +139,34 @@ async fn w10_the_directory_of_an_archive_is_bounded() {
     opened.close().await;
 }
 
+/// An archive of these entries whose directory announces another unpacked size for each.
+fn liar(path: &Path, entries: &[&str], announced: u32) {
+    archive(path, entries);
+    let mut bytes = fs::read(path).unwrap();
+    let headers: Vec<usize> =
+        (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"PK\x01\x02")).collect();
+    assert_eq!(headers.len(), entries.len());
+    for header in headers {
+        bytes[header + 24..header + 28].copy_from_slice(&announced.to_le_bytes());
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn w10_a_bomb_is_refused_by_what_it_announces_or_when_it_lies() {
+    let lab = Lab::new();
+    let mut opened = lab.open().await;
+    let path = opened.path.join("a.zip");
+    liar(&path, &["one", "two", "three", "four", "five"], 0xffff_fff0);
+    let message = opened.bad("unzip", json!(["a.zip"])).await.message;
+    assert_eq!(message, "a.zip unpacks to more than 17179869184 bytes");
+    liar(&path, &["some entry of more bytes"], 3);
+    let message = opened.bad("unzip", json!(["a.zip"])).await.message;
+    assert!(message.starts_with("cannot unzip a.zip: "), "{message}");
+    assert!(!opened.path.join("a").exists());
+    opened.close().await;
+}
+
 #[tokio::test]
 async fn w10_validation_reads_entries_only_when_asked() {
     let lab = Lab::new();

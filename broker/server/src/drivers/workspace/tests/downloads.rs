@@ -77,8 +77,9 @@ async fn what_cannot_be_had_leaves_no_file() {
     let (address, serving) = server(&[
         "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\nContent-Length: 17179869185\r\nConnection: close\r\n\r\nx",
     ]);
-    for expected in ["404 Not Found", "could not download"] {
+    for expected in ["404 Not Found", "could not download", "the file has more than 17179869184 bytes"] {
         let refusal = opened.bad("download", json!([format!("http://{address}/x")])).await;
         assert_eq!(refusal.kind, RefusalKind::Exception);
         assert!(refusal.message.contains(expected), "{refusal}");
