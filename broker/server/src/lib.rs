@@ -1,8 +1,10 @@
 //! The broker's daemon: the edges around `ave_core`, one noun a file. See `docs/code-structure.md`.
 
 mod calls;
+pub mod cli;
 pub mod config;
 mod connection;
+pub mod daemon;
 pub mod drivers;
 mod gate;
 mod hub;

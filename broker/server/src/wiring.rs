@@ -28,10 +28,11 @@ use crate::site::Site;
 ///
 /// # Errors
 /// If the address cannot be listened at, the signals cannot be caught, or `ready` fails.
-pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr) -> Result<()>) -> Result<()> {
+pub async fn serve(mut config: Config, ready: impl FnOnce(SocketAddr) -> Result<()>) -> Result<()> {
     let wanted = SocketAddr::new(config.broker.listen, config.broker.port);
     let listener = gate::listen(wanted).with_context(|| format!("cannot listen at {wanted}"))?;
     let address = listener.local_addr()?;
+    config.broker.port = address.port();
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
 
