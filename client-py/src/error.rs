@@ -13,20 +13,16 @@ import_exception!(ave.network.exceptions, ConnectionClosed);
 import_exception!(ave.network.exceptions, ConnectionRefused);
 import_exception!(ave.network.exceptions, ConnectionTimeout);
 
-/// What a call returned or raised.
-///
-/// # Errors
-/// Faults become what `ave.exceptions.exception_factory` makes of them.
-pub(crate) fn answer_of_call<T>(py: Python<'_>, outcome: Result<T, ClientError>) -> PyResult<T> {
-    outcome.map_err(|error| exception(py, error, "ave.exceptions"))
-}
-
-/// What a broker's `get` returned or raised.
-///
-/// # Errors
-/// As for [`answer_of_call`], but refusals have classes of their own.
-pub(crate) fn answer_of_get<T>(py: Python<'_>, outcome: Result<T, ClientError>) -> PyResult<T> {
-    outcome.map_err(|error| exception(py, error, "ave.broker.exceptions"))
+/// The exception of a call without a result. Faults become what `ave.broker.exceptions` makes of them.
+pub(crate) fn raised(py: Python<'_>, error: ClientError) -> PyErr {
+    match error {
+        ClientError::Refused => ConnectionRefused::new_err(()),
+        ClientError::Closed => ConnectionClosed::new_err(()),
+        ClientError::TimedOut => ConnectionTimeout::new_err(()),
+        ClientError::Interrupted => PyErr::take(py).unwrap_or_else(|| PyKeyboardInterrupt::new_err(())),
+        ClientError::Fault(fault) => made_of(py, fault).unwrap_or_else(|error| error),
+        other => AveException::new_err(other.to_string()),
+    }
 }
 
 /// A limit that is negative, too large or no number.
@@ -34,21 +30,10 @@ pub(crate) fn bad_timeout(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("timeout: {error}"))
 }
 
-fn exception(py: Python<'_>, error: ClientError, factory: &str) -> PyErr {
-    match error {
-        ClientError::Refused => ConnectionRefused::new_err(()),
-        ClientError::Closed => ConnectionClosed::new_err(()),
-        ClientError::TimedOut => ConnectionTimeout::new_err(()),
-        ClientError::Interrupted => PyErr::take(py).unwrap_or_else(|| PyKeyboardInterrupt::new_err(())),
-        ClientError::Fault(fault) => made_of(py, fault, factory).unwrap_or_else(|error| error),
-        other => AveException::new_err(other.to_string()),
-    }
-}
-
-fn made_of(py: Python<'_>, fault: Fault, factory: &str) -> PyResult<PyErr> {
+fn made_of(py: Python<'_>, fault: Fault) -> PyResult<PyErr> {
     let details = dict_of(py, &fault.details)?;
     details.set_item("type", fault.kind)?;
     details.set_item("message", fault.message)?;
-    let exception = py.import(factory)?.call_method1("exception_factory", (details,))?;
+    let exception = py.import("ave.broker.exceptions")?.call_method1("exception_factory", (details,))?;
     Ok(PyErr::from_value(exception))
 }

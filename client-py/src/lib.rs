@@ -14,7 +14,7 @@ use ave_protocol::handshake::Secret;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::error::{answer_of_call, answer_of_get};
+use crate::error::raised;
 use crate::value::{dict_of, map_of, object_of, value_of};
 
 /// The blocking client, compiled. Scripts use `ave.broker`.
@@ -67,7 +67,7 @@ impl Broker {
     fn get(&mut self, py: Python<'_>, groups: Vec<Vec<Bound<'_, PyDict>>>) -> PyResult<Vec<Resource>> {
         let groups = groups.iter().map(|group| profiles_of(group)).collect::<PyResult<_>>()?;
         let outcome = py.detach(|| self.0.get(&Want { groups }));
-        let grants = answer_of_get(py, outcome)?;
+        let grants = outcome.map_err(|error| raised(py, error))?;
         Ok(grants.into_iter().map(|grant| Resource(self.0.proxy(grant))).collect())
     }
 
@@ -75,7 +75,7 @@ impl Broker {
     fn yield_resources(&mut self, py: Python<'_>, profiles: Vec<Bound<'_, PyDict>>) -> PyResult<()> {
         let profiles = profiles_of(&profiles)?;
         let outcome = py.detach(|| self.0.yield_resources(profiles));
-        answer_of_call(py, outcome)
+        outcome.map_err(|error| raised(py, error))
     }
 
     /// Disconnects; everything granted is lost.
@@ -135,7 +135,7 @@ fn called<'py>(
     let positional = args.iter().map(|arg| value_of(&arg)).collect::<PyResult<_>>()?;
     let arguments = Arguments { positional, named: map_of(kwargs)? };
     let outcome = py.detach(|| call(arguments));
-    object_of(py, &answer_of_call(py, outcome)?)
+    object_of(py, &outcome.map_err(|error| raised(py, error))?)
 }
 
 fn profiles_of(dicts: &[Bound<'_, PyDict>]) -> PyResult<Vec<Profile>> {
@@ -145,13 +145,10 @@ fn profiles_of(dicts: &[Bound<'_, PyDict>]) -> PyResult<Vec<Profile>> {
 /// Gives up waiting when a signal's handler raises. Its exception waits in the thread's own state, where
 /// [`error`] finds it.
 fn ctrl_c() -> Interrupt {
-    let raised = |py: Python<'_>| match py.check_signals() {
-        Ok(()) => false,
-        Err(raised) => {
-            raised.restore(py);
-            true
-        }
+    let handler_raised = |py: Python<'_>| {
+        let outcome = py.check_signals();
+        outcome.map_err(|raised| raised.restore(py)).is_err()
     };
     // No Python any more: the interpreter is going down.
-    Arc::new(move || Python::try_attach(raised).unwrap_or(true))
+    Arc::new(move || Python::try_attach(handler_raised).unwrap_or(true))
 }

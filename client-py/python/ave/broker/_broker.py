@@ -55,7 +55,8 @@ class RemoteBroker(Administration, Remote):
     ) -> None:
         if isinstance(address, (str, bytes)):
             address, authkey = None, address
-        self.address = address or find_broker(home)
+        host, port = address or find_broker(home)
+        self.address = host, port
         key = authkey.decode() if isinstance(authkey, bytes) else authkey
         super().__init__(_client.Broker(self.address, timeout or None, key))
 
@@ -92,8 +93,10 @@ class RemoteBroker(Administration, Remote):
         """Gives resources back before the end; others can have them at once.
 
         :arg resources: What ``get`` returned, or profiles of it.
-        :raises AveException: Nothing was allocated so far (``no resources to yield``), or with ``type``
-            ``NotOwner`` or ``NoSuch`` it is not yours. The session lives on. (Specification 5.10.)
+        :raises NotOwner: Somebody else has one of them.
+        :raises NoSuch: One of them has been given back already.
+        :raises AveException: ``no resources to yield``: nothing was allocated so far. In every case the
+            session lives on. (Specification 5.10.)
 
         >>> handset = broker.get({'type': 'handset'})
         >>> broker.yield_resources(handset)

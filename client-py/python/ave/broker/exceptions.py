@@ -49,7 +49,7 @@ _REFUSALS = {cls.__name__: cls for cls in (Busy, NoSuch, Shared, Duplicate, NotO
 
 
 def exception_factory(details: Details) -> Exception:
-    """Makes the exception that a broker's answer to ``get`` describes.
+    """Makes the exception that an answer describes, refusals of a broker included.
 
     :arg details: What the answer says: a message, or a mapping with ``message`` and ``type``.
     :returns: A refusal of this module, or else what :func:`ave.exceptions.exception_factory` makes of it.
