@@ -1,0 +1,104 @@
+"""How fast a Python script borrows: one JSON line per figure. Usage: bench.py [--home HOME] [--seconds S]
+
+Without a home it starts a broker of its own (``AVE_BROKER``) with 64 pieces that nobody drives.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+from ave.broker import Broker
+
+PIECES = 64
+WANTED = {"type": "wlan"}
+PROCESSES = 8
+
+
+def cycles(home, seconds, begin):
+    """How often in so many seconds one client can connect, get one piece, and disconnect."""
+    with Broker(home=home) as broker:
+        broker.get(WANTED)
+    begin.wait()
+    count, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        with Broker(home=home) as broker:
+            broker.get(WANTED)
+        count += 1
+    return count
+
+
+def cycles_a_second(home, seconds, processes):
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        begin = manager.Barrier(processes)
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            counts = pool.starmap(cycles, [(home, seconds, begin)] * processes, chunksize=1)
+    return sum(counts) / seconds
+
+
+def round_trips_us(home, seconds, call):
+    """Sorted microseconds of `call(broker)` on a warm connection."""
+    times, end = [], time.perf_counter() + seconds
+    with Broker(home=home) as broker:
+        call(broker)
+        while (began := time.perf_counter()) < end:
+            call(broker)
+            times.append((time.perf_counter() - began) * 1e6)
+    return sorted(times)
+
+
+def get_and_yield(broker):
+    broker.yield_resources(broker.get(WANTED))
+
+
+@contextlib.contextmanager
+def lab():
+    """The home of a broker with pieces to lend."""
+    with tempfile.TemporaryDirectory() as home:
+        config = pathlib.Path(home, ".ave", "config")
+        config.mkdir(parents=True)
+        (config / "broker.json").write_text('{"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}')
+        (config / "equipment.json").write_text(json.dumps([{**WANTED, "uid": str(n)} for n in range(PIECES)]))
+        as_root = ["--allow-root"] if os.geteuid() == 0 else []
+        command = [os.environ["AVE_BROKER"], "--foreground", "--home", home, *as_root]
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(command, stdout=pipe, stderr=null, text=True) as broker:
+            try:
+                assert broker.stdout.readline(), "the broker did not start"
+                yield home
+            finally:
+                broker.terminate()
+
+
+def report(name, value, unit, aim):
+    print(json.dumps({"name": f"python: {name}", "value": round(value, 1), "unit": unit, "aim": aim}), flush=True)
+
+
+def measure(home, seconds):
+    """Prints every figure. Whether the ratio holds that does not depend on the machine."""
+    one, eight = (cycles_a_second(home, seconds, processes) for processes in (1, PROCESSES))
+    warm = round_trips_us(home, seconds, get_and_yield)
+    report("connect, get, disconnect; one client", one, "1/s", "at least 800")
+    report("connect, get, disconnect; eight clients", eight, "1/s", "more than one client")
+    report("get and yield, warm, p50", warm[len(warm) // 2], "us", "at most 300")
+    report("get and yield, warm, p99", warm[len(warm) * 99 // 100], "us", None)
+    return eight > one
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home")
+    parser.add_argument("--seconds", type=float, default=3.0)
+    options = parser.parse_args()
+    with lab() if options.home is None else contextlib.nullcontext(options.home) as home:
+        return 0 if measure(home, options.seconds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

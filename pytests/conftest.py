@@ -1,0 +1,122 @@
+"""A broker for each test: the real binary with the example lab, in a home of its own."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import ave.config
+from ave.broker import Broker
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+BINARY = os.environ.get("AVE_BROKER", str(TARGET / "debug" / "ave-broker"))
+AS_ROOT = ["--allow-root"] if os.geteuid() == 0 else []
+KEYS = {"admin": "Some random stuff... 1234!", "share": "please stick to printable characters, ok?"}
+LIMIT_S = 10
+
+
+class Lab:
+    """A running broker, and what a test wants to know of it."""
+
+    def __init__(self, home, **configuration):
+        self.home = home
+        self.config = home / ".ave" / "config"
+        shutil.copytree(ROOT / "config-examples" / "lab", self.config)
+        self.write("authkeys", KEYS)
+        self.write("broker", {**self.read("broker"), **configuration})
+        command = [BINARY, "--foreground", "--home", str(home), *AS_ROOT]
+        with open(home / "log", "w") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        ready = self.process.stdout.readline().strip()
+        assert ready.startswith("ave-broker listening on "), (home / "log").read_text()
+        self.address = ("127.0.0.1", int(ready.rpartition(":")[2]))
+
+    def read(self, name):
+        return json.loads((self.config / f"{name}.json").read_text())
+
+    def write(self, name, content):
+        path = self.config / f"{name}.json"
+        path.write_text(json.dumps(content))
+        path.chmod(0o600)
+
+    def admin(self):
+        return Broker(authkey=KEYS["admin"], home=self.home)
+
+    def share(self):
+        return Broker(authkey=KEYS["share"], home=self.home)
+
+    def workspaces(self):
+        """The directories of workspaces that exist."""
+        root = self.home / ".ave" / "workspaces"
+        return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.exists() else []
+
+    def wait_until_free(self):
+        """Waits until nobody holds anything and no workspace exists."""
+        with self.admin() as admin:
+            wait_for(lambda: not admin.list_allocations_all() and not admin.list_collateral_all())
+        wait_for(lambda: not self.workspaces())
+
+    def stop(self):
+        """Ends the broker, however the test went."""
+        self.process.terminate()
+        try:
+            self.process.wait(LIMIT_S)
+        finally:
+            self.process.kill()
+            self.process.stdout.close()
+
+
+def wait_for(condition):
+    """Waits until a condition holds; returns what it returned."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (held := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+    return held
+
+
+@pytest.fixture
+def start_lab(tmp_path, monkeypatch):
+    """Starts a broker with additions to its ``broker.json``. ``Broker()`` finds it."""
+    labs = []
+
+    def start(**configuration):
+        lab = Lab(tmp_path, **configuration)
+        labs.append(lab)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setattr(ave.config, "USER_FILE", tmp_path / "no such file")
+        return lab
+
+    yield start
+    for lab in labs:
+        try:
+            if lab.process.poll() is None:
+                lab.wait_until_free()
+        finally:
+            lab.stop()
+        assert not lab.workspaces()
+
+
+@pytest.fixture
+def lab(start_lab):
+    """A broker with the example lab. Afterwards nothing may be left behind."""
+    return start_lab()
+
+
+@pytest.fixture
+def broker(lab):
+    """A client of that broker."""
+    with Broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def admin(lab):
+    """An administrator of that broker."""
+    with lab.admin() as admin:
+        yield admin
