@@ -1,0 +1,263 @@
+//! A small lab to tell stories about: it plays the edges of the core, closes what it is told to close,
+//! and gives every client its answers.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use ave_core::{Core, Effect, Event, Granted, Moment, Source};
+use ave_profile::{Identity, KindTable, Profile, Refusal, RequestId, SessionId, Value};
+use serde_json::{Value as Json, json};
+
+use crate::asks::{handset, relay, w, with};
+use crate::client::Client;
+
+/// What one answer was.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Got(Vec<Vec<Granted>>),
+    Yielded(Vec<Profile>),
+    Reported,
+    Refused(Refusal),
+}
+
+/// A lab with a broker. Clones are the same lab.
+#[derive(Clone)]
+pub(crate) struct Lab(Rc<RefCell<Bench>>);
+
+struct Bench {
+    core: Core,
+    /// What was told to close and is not closed yet.
+    closing: Vec<(SessionId, Identity)>,
+    /// Whether closing takes time.
+    slow: bool,
+    answers: Vec<(RequestId, Answer)>,
+    ended: BTreeSet<SessionId>,
+    warnings: Vec<String>,
+    last_id: u64,
+}
+
+impl Lab {
+    /// An empty lab whose host has no workspaces.
+    pub(crate) fn new() -> Lab {
+        Lab(Rc::new(RefCell::new(Bench {
+            core: Core::new(KindTable::builtin()),
+            closing: Vec::new(),
+            slow: false,
+            answers: Vec::new(),
+            ended: BTreeSet::new(),
+            warnings: Vec::new(),
+            last_id: 0,
+        })))
+    }
+
+    /// Adds a booted handset.
+    pub(crate) fn handset(self, serial: &str) -> Lab {
+        self.piece(with(handset(serial), json!({"power_state": "boot_completed"})))
+    }
+
+    /// Adds a relay that is online and wired to USB and battery.
+    pub(crate) fn relay(self, uid: &str) -> Lab {
+        let circuits = json!({"usb.pc.vcc": 1, "handset.battery": 2});
+        self.piece(with(relay(uid), json!({"power_state": "online", "circuits": circuits})))
+    }
+
+    /// Adds any piece.
+    pub(crate) fn piece(self, profile: Json) -> Lab {
+        self.report(Source::File, [profile]).expect("the piece is well described");
+        self
+    }
+
+    /// Adds a stack: handsets and relays by name, handsets in upper case.
+    pub(crate) fn stack(self, names: &str) -> Lab {
+        let short = |name: &str| if name == name.to_uppercase() { handset(name) } else { relay(name) };
+        let mut stacks = self.stacks();
+        stacks.push(names.split(' ').map(short).map(Profile::of).collect());
+        self.set_stacks(stacks);
+        self
+    }
+
+    /// Makes the host able to give workspaces.
+    pub(crate) fn workspaces(self, criteria: Json) -> Lab {
+        let profile = Some(Profile::of(with(w(), criteria)));
+        self.apply(Event::WorkspaceProfileSet { profile });
+        self
+    }
+
+    /// From now on closing takes until [`Lab::finish_closing`].
+    pub(crate) fn closing_slowly(self) -> Lab {
+        self.0.borrow_mut().slow = true;
+        self
+    }
+
+    /// A new client with a session.
+    pub(crate) fn client(&self) -> Client {
+        let session = SessionId(self.next_id());
+        self.apply(Event::SessionOpened { session });
+        Client::new(self.clone(), session)
+    }
+
+    /// Somebody reports equipment and waits for the answer.
+    pub(crate) fn report(
+        &self,
+        source: Source,
+        profiles: impl IntoIterator<Item = Json>,
+    ) -> Result<(), Refusal> {
+        let profiles = profiles.into_iter().map(Profile::of).collect();
+        match self.answer(|request| Event::Reported { source, profiles, request: Some(request) }) {
+            Answer::Reported => Ok(()),
+            Answer::Refused(refusal) => Err(refusal),
+            other => panic!("not an answer to a report: {other:?}"),
+        }
+    }
+
+    /// Equipment is gone.
+    pub(crate) fn vanish(&self, source: Source, items: &[Identity]) {
+        self.apply(Event::Vanished { source, items: items.to_vec() });
+    }
+
+    /// Replaces all stacks.
+    pub(crate) fn set_stacks(&self, stacks: Vec<Vec<Profile>>) {
+        self.apply(Event::StacksSet { stacks });
+    }
+
+    /// Everything that is still closing is closed now.
+    pub(crate) fn finish_closing(&self) {
+        let closing = std::mem::take(&mut self.0.borrow_mut().closing);
+        assert!(!closing.is_empty(), "nothing is closing");
+        for (session, item) in closing {
+            self.closed(session, &item, Ok(()));
+        }
+    }
+
+    /// An edge says that a piece is closed, whether it was told to close it or not.
+    pub(crate) fn closed(&self, session: SessionId, item: &Identity, outcome: Result<(), String>) {
+        self.0.borrow_mut().closing.retain(|open| *open != (session, item.clone()));
+        self.apply(Event::Closed { session, item: item.clone(), outcome });
+    }
+
+    /// The names of everything known, in the order of the list.
+    pub(crate) fn equipment(&self) -> Vec<String> {
+        names(&self.ask_core(|core| core.equipment(None)))
+    }
+
+    /// The names of what matches.
+    pub(crate) fn equipment_like(&self, filter: Json) -> Vec<String> {
+        names(&self.ask_core(|core| core.equipment(Some(&Profile::of(filter)))))
+    }
+
+    /// The full profile of one piece.
+    pub(crate) fn known(&self, criteria: Json) -> Profile {
+        let found = self.ask_core(|core| core.equipment(Some(&Profile::of(criteria))));
+        assert_eq!(found.len(), 1, "the criteria fit one piece");
+        Profile::clone(&found[0])
+    }
+
+    /// The names of what can be had.
+    pub(crate) fn available(&self) -> Vec<String> {
+        names(&self.ask_core(|core| core.available(None)))
+    }
+
+    /// The names of what a session holds, or all of them, in alphabetical order.
+    pub(crate) fn allocations(&self, of: Option<SessionId>) -> Vec<String> {
+        sorted(names(&self.ask_core(|core| core.allocations(of))))
+    }
+
+    /// The names of the collateral of a session, or of all of them, in alphabetical order.
+    pub(crate) fn collateral(&self, of: Option<SessionId>) -> Vec<String> {
+        sorted(names(&self.ask_core(|core| core.collateral(of))))
+    }
+
+    /// The configured stacks.
+    pub(crate) fn stacks(&self) -> Vec<Vec<Profile>> {
+        let stacks = self.ask_core(Core::stacks);
+        stacks.iter().map(|stack| stack.iter().map(|short| Profile::clone(short)).collect()).collect()
+    }
+
+    /// What a lab owner was told.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.borrow().warnings.clone()
+    }
+
+    /// Looks at the core.
+    pub(crate) fn ask_core<T>(&self, look: impl FnOnce(&Core) -> T) -> T {
+        look(&self.0.borrow().core)
+    }
+
+    /// Applies an event that asks for something; what is answered.
+    pub(crate) fn answer(&self, event: impl FnOnce(RequestId) -> Event) -> Answer {
+        let asked = RequestId(self.next_id());
+        self.apply(event(asked));
+        let answers = std::mem::take(&mut self.0.borrow_mut().answers);
+        let [(request, answer)] = answers.try_into().expect("a request is answered once");
+        assert_eq!(request, asked);
+        answer
+    }
+
+    fn next_id(&self) -> u64 {
+        let mut bench = self.0.borrow_mut();
+        bench.last_id += 1;
+        bench.last_id
+    }
+
+    /// Applies one event, carries out its effects in order, and closes what there is to close.
+    pub(crate) fn apply(&self, event: Event) {
+        let orders = {
+            let mut bench = self.0.borrow_mut();
+            let effects = bench.core.apply(Moment::default(), event);
+            bench.core.check();
+            effects.into_iter().flat_map(|effect| bench.carry_out(effect)).collect::<Vec<_>>()
+        };
+        for (session, item) in orders {
+            let mut bench = self.0.borrow_mut();
+            assert!(!bench.closing.contains(&(session, item.clone())), "told to close {item} twice");
+            bench.closing.push((session, item.clone()));
+            if !bench.slow {
+                drop(bench);
+                self.closed(session, &item, Ok(()));
+            }
+        }
+    }
+}
+
+impl Bench {
+    /// Carries out one effect; what it says to close is returned.
+    fn carry_out(&mut self, effect: Effect) -> Vec<(SessionId, Identity)> {
+        let of = |session, items: Vec<Identity>| items.into_iter().map(|item| (session, item)).collect();
+        match effect {
+            Effect::Grant { request, groups, .. } => self.answers.push((request, Answer::Got(groups))),
+            Effect::Refuse { session, request, refusal } => {
+                assert!(self.ended.contains(&session), "a refused session ends before it hears of it");
+                self.answers.push((request, Answer::Refused(refusal)));
+            }
+            Effect::Yielded { request, outcome, .. } => {
+                self.answers.push((request, outcome.map_or_else(Answer::Refused, Answer::Yielded)));
+            }
+            Effect::Reported { request, outcome } => {
+                self.answers.push((request, outcome.map_or_else(Answer::Refused, |()| Answer::Reported)));
+            }
+            Effect::Close { session, items } => return of(session, items),
+            Effect::End { session, items } => {
+                assert!(self.ended.insert(session), "a session ends once");
+                return of(session, items);
+            }
+            Effect::Warn { message } => self.warnings.push(message),
+        }
+        Vec::new()
+    }
+}
+
+/// The values of the identity fields.
+fn names<P: std::borrow::Borrow<Profile>>(profiles: &[P]) -> Vec<String> {
+    profiles.iter().map(|profile| name(profile.borrow())).collect()
+}
+
+fn name(profile: &Profile) -> String {
+    let name = profile.get("serial").or(profile.get("uid")).and_then(Value::as_str);
+    name.expect("what is listed has an identity").to_owned()
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}

@@ -1,0 +1,14 @@
+//! What the manual and the specification say about lending, one sentence a test. Numbers in comments
+//! are those of the checks in `docs/protocol.md`.
+
+mod asks;
+mod client;
+mod lab;
+
+mod collateral;
+mod ending;
+mod groups;
+mod reporting;
+mod simple;
+mod workspaces;
+mod yielding;
