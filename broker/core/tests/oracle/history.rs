@@ -1,0 +1,322 @@
+//! Random small labs and random things that happen in them, written so that a failing one can be read.
+
+use std::fmt;
+
+use ave_core::{Door, Source};
+use ave_profile::{Identity, Profile};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+
+/// Everything that can be plugged in. Two types share an identity value.
+const PIECES: [(&str, &str); 8] = [
+    ("handset", "A"),
+    ("handset", "B"),
+    ("handset", "C"),
+    ("handset", "D"),
+    ("relay", "r"),
+    ("relay", "s"),
+    ("relay", "t"),
+    ("wlan", "r"),
+];
+
+const PRETTY: [&str; 3] = ["", "jane", "mary"];
+
+/// One of [`PIECES`].
+#[derive(Clone, Copy)]
+pub(crate) struct Piece(usize);
+
+/// A piece in one of the states it can be in.
+#[derive(Clone)]
+pub(crate) struct Sighting {
+    piece: Piece,
+    pretty: &'static str,
+    ready: bool,
+}
+
+/// One requested profile.
+#[derive(Clone)]
+pub(crate) enum Ask {
+    Any(&'static str),
+    Pretty(&'static str, &'static str),
+    Offline(&'static str),
+    Exact(Piece),
+    Workspace,
+    WorkspaceWith(&'static str),
+    /// The n-th workspace that was ever made.
+    WorkspaceAgain(usize),
+    UnknownType,
+}
+
+/// What somebody gives back.
+#[derive(Clone)]
+pub(crate) enum Back {
+    Piece(Piece),
+    /// The n-th workspace that was ever made.
+    Workspace(usize),
+    /// A profile without an identity.
+    Nameless,
+}
+
+/// Something that happens. Clients are places at a table: whoever lost their session gets a new one by
+/// the next step that does not say `stale`.
+#[derive(Clone)]
+pub(crate) enum Step {
+    Get {
+        client: usize,
+        stale: bool,
+        groups: Vec<Vec<Ask>>,
+    },
+    GetNonsense {
+        client: usize,
+    },
+    Yield {
+        client: usize,
+        stale: bool,
+        door: Door,
+        back: Vec<Back>,
+    },
+    Leave {
+        client: usize,
+    },
+    /// The edge has closed the n-th of what it was told to close.
+    Close {
+        order: usize,
+        well: bool,
+    },
+    CloseAll,
+    /// An edge says that something is closed, told to or not.
+    StrayClosed {
+        client: usize,
+        piece: Piece,
+    },
+    Report {
+        source: Source,
+        seen: Vec<Sighting>,
+        bad: bool,
+    },
+    Vanish {
+        source: Source,
+        pieces: Vec<Piece>,
+    },
+    Stacks(Vec<Vec<Piece>>),
+    Host(Option<&'static str>),
+}
+
+/// A lab and what happens in it.
+#[derive(Clone)]
+pub(crate) struct History {
+    pub(crate) lab: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Piece {
+    pub(crate) fn identity(self) -> Identity {
+        Identity::new(PIECES[self.0].0, PIECES[self.0].1)
+    }
+
+    /// Type and identity, as stacks and yields name it.
+    pub(crate) fn short(self) -> Profile {
+        let (kind, value) = PIECES[self.0];
+        let member = if kind == "handset" { "serial" } else { "uid" };
+        Profile::of(json!({"type": kind, member: value}))
+    }
+}
+
+impl Sighting {
+    pub(crate) fn profile(&self) -> Profile {
+        let mut profile = self.piece.short();
+        let ready = match PIECES[self.piece.0].0 {
+            "handset" => "boot_completed",
+            _ => "online",
+        };
+        let state = if self.ready { ready } else { "offline" };
+        profile.0.insert("power_state".into(), state.into());
+        if !self.pretty.is_empty() {
+            profile.0.insert("pretty".into(), self.pretty.into());
+        }
+        profile
+    }
+}
+
+impl Ask {
+    /// The profile; `workspaces` are the uids of all workspaces so far.
+    pub(crate) fn profile(&self, workspaces: &[String]) -> Profile {
+        Profile::of(match self {
+            Ask::Any(kind) => json!({"type": kind}),
+            Ask::Pretty(kind, pretty) => json!({"type": kind, "pretty": pretty}),
+            Ask::Offline(kind) => json!({"type": kind, "power_state": "offline"}),
+            Ask::Exact(piece) => return piece.short(),
+            Ask::Workspace => json!({"type": "workspace"}),
+            Ask::WorkspaceWith(tool) => json!({"type": "workspace", "tools": [tool]}),
+            Ask::WorkspaceAgain(n) => json!({"type": "workspace", "uid": nth(workspaces, *n)}),
+            Ask::UnknownType => json!({"type": "toaster"}),
+        })
+    }
+}
+
+impl Back {
+    pub(crate) fn profile(&self, workspaces: &[String]) -> Profile {
+        match self {
+            Back::Piece(piece) => piece.short(),
+            Back::Workspace(n) => Profile::of(json!({"type": "workspace", "uid": nth(workspaces, *n)})),
+            Back::Nameless => Profile::of(json!({"type": "handset"})),
+        }
+    }
+}
+
+fn nth(workspaces: &[String], n: usize) -> &str {
+    workspaces.get(n % workspaces.len().max(1)).map_or("none-0000000000", String::as_str)
+}
+
+/// Any history of a small lab.
+pub(crate) fn history() -> impl Strategy<Value = History> {
+    let lab = (vec(sighting(), 1..8), stacks(), host());
+    let lab = lab.prop_map(|(seen, stacks, host)| {
+        vec![Step::Report { source: Source::File, seen, bad: false }, Step::Stacks(stacks), Step::Host(host)]
+    });
+    (lab, vec(step(), 1..40)).prop_map(|(lab, steps)| History { lab, steps })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let client = || 0..3usize;
+    let stale = || proptest::bool::weighted(0.1);
+    let source = || select(vec![Source::File, Source::Lister]);
+    prop_oneof![
+        12 => (client(), stale(), groups()).prop_map(|(client, stale, groups)| Step::Get { client, stale, groups }),
+        1 => client().prop_map(|client| Step::GetNonsense { client }),
+        6 => (client(), stale(), select(vec![Door::Broker, Door::Session]), vec(back(), 1..4))
+            .prop_map(|(client, stale, door, back)| Step::Yield { client, stale, door, back }),
+        1 => client().prop_map(|client| Step::Leave { client }),
+        4 => (0..8usize, proptest::bool::weighted(0.95)).prop_map(|(order, well)| Step::Close { order, well }),
+        3 => Just(Step::CloseAll),
+        1 => (client(), piece()).prop_map(|(client, piece)| Step::StrayClosed { client, piece }),
+        2 => (source(), vec(sighting(), 1..4), proptest::bool::weighted(0.1))
+            .prop_map(|(source, seen, bad)| Step::Report { source, seen, bad }),
+        1 => (source(), vec(piece(), 1..4)).prop_map(|(source, pieces)| Step::Vanish { source, pieces }),
+        1 => stacks().prop_map(Step::Stacks),
+        1 => host().prop_map(Step::Host),
+    ]
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    (0..PIECES.len()).prop_map(Piece)
+}
+
+fn sighting() -> impl Strategy<Value = Sighting> {
+    (piece(), select(PRETTY.to_vec()), proptest::bool::weighted(0.9))
+        .prop_map(|(piece, pretty, ready)| Sighting { piece, pretty, ready })
+}
+
+fn stacks() -> impl Strategy<Value = Vec<Vec<Piece>>> {
+    let stack = proptest::sample::subsequence((0..PIECES.len()).collect::<Vec<_>>(), 1..5);
+    vec(stack.prop_shuffle().prop_map(|members| members.into_iter().map(Piece).collect()), 0..5)
+}
+
+fn host() -> impl Strategy<Value = Option<&'static str>> {
+    select(vec![Some(""), Some("jane"), Some("mary"), None])
+}
+
+fn groups() -> impl Strategy<Value = Vec<Vec<Ask>>> {
+    prop_oneof![
+        3 => vec(vec(ask(), 1..5), 1),
+        2 => vec(vec(ask(), 1..4), 2..4),
+        1 => vec(vec(ask(), 0..2), 0..4),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let kind = || select(vec!["handset", "handset", "relay", "relay", "wlan"]);
+    prop_oneof![
+        80 => kind().prop_map(Ask::Any),
+        30 => (kind(), select(PRETTY[1..].to_vec())).prop_map(|(kind, pretty)| Ask::Pretty(kind, pretty)),
+        4 => kind().prop_map(Ask::Offline),
+        30 => piece().prop_map(Ask::Exact),
+        15 => Just(Ask::Workspace),
+        3 => select(vec!["git", "svn"]).prop_map(Ask::WorkspaceWith),
+        6 => (0..8usize).prop_map(Ask::WorkspaceAgain),
+        1 => Just(Ask::UnknownType),
+    ]
+}
+
+fn back() -> impl Strategy<Value = Back> {
+    prop_oneof![
+        12 => piece().prop_map(Back::Piece),
+        3 => (0..8usize).prop_map(Back::Workspace),
+        1 => Just(Back::Nameless),
+    ]
+}
+
+/// One line for each step.
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f)?;
+        self.lab.iter().chain(&self.steps).try_for_each(|step| writeln!(f, "  {step:?}"))
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let old = |stale: &bool| if *stale { " (whatever became of it)" } else { "" };
+        match self {
+            Step::Get { client, stale, groups } => write!(f, "client {client}{} gets {groups:?}", old(stale)),
+            Step::GetNonsense { client } => write!(f, "client {client} gets something unreadable"),
+            Step::Yield { client, stale, door, back } => {
+                write!(f, "client {client}{} yields {back:?} at the {door:?}", old(stale))
+            }
+            Step::Leave { client } => write!(f, "client {client} leaves"),
+            Step::Close { order, well: true } => write!(f, "order {order} is closed"),
+            Step::Close { order, well: false } => write!(f, "order {order} cannot be closed"),
+            Step::CloseAll => write!(f, "all orders are closed"),
+            Step::StrayClosed { client, piece } => {
+                write!(f, "stray word: {piece:?} of client {client} is closed")
+            }
+            Step::Report { source, seen, bad } => {
+                write!(f, "{source:?} reports {seen:?}{}", if *bad { " and nonsense" } else { "" })
+            }
+            Step::Vanish { source, pieces } => write!(f, "{source:?} misses {pieces:?}"),
+            Step::Stacks(stacks) => write!(f, "stacks are {stacks:?}"),
+            Step::Host(None) => write!(f, "no workspaces here"),
+            Step::Host(Some(pretty)) => write!(f, "workspaces are made by {pretty:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.identity())
+    }
+}
+
+impl fmt::Debug for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.ready { "" } else { " offline" };
+        write!(f, "{:?} {}{state}", self.piece, if self.pretty.is_empty() { "plain" } else { self.pretty })
+    }
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ask::Any(kind) => write!(f, "{kind}"),
+            Ask::Pretty(kind, pretty) => write!(f, "{kind} {pretty}"),
+            Ask::Offline(kind) => write!(f, "{kind} offline"),
+            Ask::Exact(piece) => write!(f, "{piece:?}"),
+            Ask::Workspace => write!(f, "workspace"),
+            Ask::WorkspaceWith(tool) => write!(f, "workspace with {tool}"),
+            Ask::WorkspaceAgain(n) => write!(f, "workspace no. {n}"),
+            Ask::UnknownType => write!(f, "toaster"),
+        }
+    }
+}
+
+impl fmt::Debug for Back {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Back::Piece(piece) => write!(f, "{piece:?}"),
+            Back::Workspace(n) => write!(f, "workspace no. {n}"),
+            Back::Nameless => write!(f, "nothing with a name"),
+        }
+    }
+}
