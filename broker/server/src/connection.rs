@@ -73,8 +73,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, entrance
             let here = session.connections.token();
             let conversation = converse(&mut wire, Proxy::new(site.clone(), Some(session)), &site);
             let ended = tokio::select! {
-                ended = conversation => ended,
+                biased;
                 () = cut.cancelled() => Ok(()),
+                ended = conversation => ended,
             };
             drop(wire); // closed before anybody is told that it is cut
             drop(here);
@@ -148,7 +149,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         }
         match outcome {
             Outcome::Answer(_) => {}
-            Outcome::Stop(_) => return Ok(site.stop.cancel()),
+            Outcome::Stop(_) => {
+                site.stop.cancel();
+                return Ok(());
+            }
             _ => return Ok(()),
         }
     }

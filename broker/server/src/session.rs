@@ -1,97 +1,32 @@
 //! What one client holds: has granted pieces opened, passes calls on to them, has them closed whatever
 //! ends the session. Decides nothing: it obeys the hub and reports what it has done, once each.
 
+mod handle;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ave_core::{Effect, Event, Granted};
 use ave_profile::{Identity, Refusal, RefusalKind, SessionId};
-use ave_protocol::handshake::{Answer as KeyAnswer, Salt, Secret, Verifier};
-use ave_protocol::message::{Call, Reply as Message};
+use ave_protocol::handshake::Secret;
+use ave_protocol::message::Reply as Message;
 use futures::future::{join_all, try_join_all};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::gate;
 use crate::hub::{Answer, Order, Reply};
-use crate::limits::{CLOSE_WAIT, ORDERS_MAX, QUESTIONS_MAX};
-use crate::piece::{Piece, PieceCall};
+use crate::limits::{CLOSE_WAIT, ORDERS_MAX};
+use crate::piece::Piece;
 use crate::site::Site;
 
-/// What others know of a session: its names, and the ways to reach it and to end it.
-pub(crate) struct SessionHandle {
-    /// The session.
-    pub(crate) id: SessionId,
-    /// What a proxy must show.
-    pub(crate) key: Secret,
-    /// Checks that a proxy has shown it.
-    pub(crate) verifier: Verifier,
-    /// Connections that have shown it.
-    pub(crate) connections: TaskTracker,
-    /// Cancelled when those connections are to be cut.
-    pub(crate) cut: CancellationToken,
-    address: OnceLock<(String, u16)>,
-    questions: mpsc::Sender<Question>,
-    over: CancellationToken,
-    closed: CancellationToken,
-}
-
-impl SessionHandle {
-    /// Whether an answer to a challenge was made with the session's key.
-    pub(crate) fn is_shown_by(&self, salt: &Salt, answer: &KeyAnswer) -> bool {
-        match answer {
-            KeyAnswer::Original(digest) => self.verifier.verify_original(salt, digest),
-            KeyAnswer::Named { mac, id } => self.verifier.verify_named(salt, id, mac),
-            KeyAnswer::Malformed => false,
-        }
-    }
-
-    /// Ends the session, from whatever state. Does not wait.
-    pub(crate) fn end(&self) {
-        self.over.cancel();
-    }
-
-    /// Waits until its connections are cut and its pieces closed, but not for long.
-    pub(crate) async fn wait_closed(&self) {
-        let all = async {
-            self.closed.cancelled().await;
-            self.connections.wait().await;
-        };
-        let _ = timeout(CLOSE_WAIT, all).await;
-    }
-
-    /// Where its proxies connect to. `None` before the first grant.
-    pub(crate) fn address(&self) -> Option<&(String, u16)> {
-        self.address.get()
-    }
-
-    /// Which of these pieces it holds.
-    pub(crate) async fn holds(&self, items: Vec<Option<Identity>>) -> Vec<bool> {
-        let (reply, answer) = oneshot::channel();
-        let none = vec![false; items.len()];
-        let _ = self.questions.send(Question::Holds { items, reply }).await;
-        answer.await.unwrap_or(none)
-    }
-
-    /// Has a piece make a call. `None` if the session does not hold it.
-    pub(crate) async fn call(&self, item: Identity, call: Call) -> Option<Message> {
-        let (reply, answer) = oneshot::channel();
-        let _ = self.questions.send(Question::Call { item, call: PieceCall { call, reply } }).await;
-        answer.await.ok()
-    }
-}
-
-/// What a connection that has shown the key may ask.
-enum Question {
-    Holds { items: Vec<Option<Identity>>, reply: oneshot::Sender<Vec<bool>> },
-    Call { item: Identity, call: PieceCall },
-}
+use handle::Question;
+pub(crate) use handle::SessionHandle;
 
 /// Equipment that did not open, and the client that waits for it.
 type OpenFailure = (Refusal, Option<Reply>);
@@ -119,18 +54,8 @@ impl Session {
         key: Secret,
     ) -> (Session, mpsc::Sender<Order>, Arc<SessionHandle>) {
         let (orders_in, orders) = mpsc::channel(ORDERS_MAX);
-        let (questions_in, questions) = mpsc::channel(QUESTIONS_MAX);
-        let handle = Arc::new(SessionHandle {
-            id,
-            verifier: Verifier::new(&key),
-            key,
-            connections: TaskTracker::new(),
-            cut: CancellationToken::new(),
-            address: OnceLock::new(),
-            questions: questions_in,
-            over: CancellationToken::new(),
-            closed: CancellationToken::new(),
-        });
+        let (handle, questions) = SessionHandle::new(id, key);
+        let handle = Arc::new(handle);
         let session = Session {
             site,
             handle: handle.clone(),
@@ -271,7 +196,7 @@ impl Session {
 
     /// Makes the session's key worth something, and opens its port if sessions have ports of their own.
     fn admit(&mut self) -> Result<(), Refusal> {
-        if self.handle.address.get().is_some() {
+        if self.handle.address().is_some() {
             return Ok(());
         }
         let address = match &self.site.ports {
@@ -284,7 +209,7 @@ impl Session {
                 (self.site.address.0.clone(), port)
             }
         };
-        self.handle.address.get_or_init(|| address);
+        self.handle.set_address(address);
         self.site.keys.admit(self.handle.clone());
         Ok(())
     }

@@ -1,0 +1,107 @@
+//! A session as others see it: its names, and the ways to reach it and to end it.
+
+use std::sync::OnceLock;
+
+use ave_profile::{Identity, SessionId};
+use ave_protocol::handshake::{Answer, Salt, Secret, Verifier};
+use ave_protocol::message::{Call, Reply};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::limits::{CLOSE_WAIT, QUESTIONS_MAX};
+use crate::piece::PieceCall;
+
+/// One session, for everybody but its own task.
+pub(crate) struct SessionHandle {
+    /// The session.
+    pub(crate) id: SessionId,
+    /// What a proxy must show.
+    pub(crate) key: Secret,
+    /// Checks that a proxy has shown it.
+    pub(crate) verifier: Verifier,
+    /// Connections that have shown it.
+    pub(crate) connections: TaskTracker,
+    /// Cancelled when those connections are to be cut.
+    pub(crate) cut: CancellationToken,
+    /// Cancelled when the session is to end.
+    pub(super) over: CancellationToken,
+    /// Cancelled when its pieces are closed.
+    pub(super) closed: CancellationToken,
+    address: OnceLock<(String, u16)>,
+    questions: mpsc::Sender<Question>,
+}
+
+impl SessionHandle {
+    /// A new session's handle, and where the session hears the questions of its connections.
+    pub(super) fn new(id: SessionId, key: Secret) -> (SessionHandle, mpsc::Receiver<Question>) {
+        let (questions, incoming) = mpsc::channel(QUESTIONS_MAX);
+        let handle = SessionHandle {
+            id,
+            verifier: Verifier::new(&key),
+            key,
+            connections: TaskTracker::new(),
+            cut: CancellationToken::new(),
+            over: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            address: OnceLock::new(),
+            questions,
+        };
+        (handle, incoming)
+    }
+
+    /// Whether an answer to a challenge was made with the session's key.
+    pub(crate) fn is_shown_by(&self, salt: &Salt, answer: &Answer) -> bool {
+        match answer {
+            Answer::Original(digest) => self.verifier.verify_original(salt, digest),
+            Answer::Named { mac, id } => self.verifier.verify_named(salt, id, mac),
+            Answer::Malformed => false,
+        }
+    }
+
+    /// Ends the session, from whatever state. Does not wait.
+    pub(crate) fn end(&self) {
+        self.over.cancel();
+    }
+
+    /// Waits until its connections are cut and its pieces closed, but not for long.
+    pub(crate) async fn wait_closed(&self) {
+        let all = async {
+            self.closed.cancelled().await;
+            self.connections.wait().await;
+        };
+        let _ = timeout(CLOSE_WAIT, all).await;
+    }
+
+    /// Where its proxies connect to. `None` before the first grant.
+    pub(crate) fn address(&self) -> Option<&(String, u16)> {
+        self.address.get()
+    }
+
+    /// Says where its proxies connect to, at its first grant.
+    pub(super) fn set_address(&self, address: (String, u16)) {
+        self.address.get_or_init(|| address);
+    }
+
+    /// Which of these pieces it holds.
+    pub(crate) async fn holds(&self, items: Vec<Option<Identity>>) -> Vec<bool> {
+        let (reply, answer) = oneshot::channel();
+        let none = vec![false; items.len()];
+        let _ = self.questions.send(Question::Holds { items, reply }).await;
+        answer.await.unwrap_or(none)
+    }
+
+    /// Has a piece make a call. `None` if the session does not hold it.
+    pub(crate) async fn call(&self, item: Identity, call: Call) -> Option<Reply> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.questions.send(Question::Call { item, call: PieceCall { call, reply } }).await;
+        answer.await.ok()
+    }
+}
+
+/// What a connection that has shown the key may ask.
+pub(super) enum Question {
+    Holds { items: Vec<Option<Identity>>, reply: oneshot::Sender<Vec<bool>> },
+    Call { item: Identity, call: PieceCall },
+}
