@@ -1,5 +1,6 @@
 """The manual's snippets, as they are written there. Each test is named after the sentence it shows."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import vcsjob
 from ave.broker import Broker
 from ave.broker.exceptions import Busy, NoSuch
 from ave.config import find_broker
-from ave.exceptions import AveException
+from ave.exceptions import AveException, Restarting
 from ave.network.exceptions import ConnectionClosed, ConnectionRefused
 from conftest import AS_ROOT, BINARY, KEYS, LIMIT_S
+from fake_peer import ACCEPTED, CHALLENGE, peer
 
 HANDSET, RELAY, WORKSPACE = {"type": "handset"}, {"type": "relay"}, {"type": "workspace"}
 
@@ -198,6 +200,25 @@ def test_raises_no_such_if_no_match_is_possible_at_all(lab):  # 85, 113
         Broker().get({"type": "handset", "pretty": "toaster"})
     with pytest.raises(NoSuch, match="^cannot allocate all equipment together"):
         Broker().get({"type": "handset", "pretty": "yuga"}, {"type": "relay", "uid": "b"})
+
+
+def test_raises_restarting_if_the_broker_has_restarted_and_keeps_what_is_held():
+    def answer(result):
+        return json.dumps({"result": result}).encode()
+
+    granted = {"type": "handset", "serial": "1"}
+    restarting = b'{"exception": {"type": "Restarting", "message": "broker is restarting", "trace": []}}'
+    with contextlib.ExitStack() as peers:
+        handset = peers.enter_context(peer(CHALLENGE, ACCEPTED, answer(granted)))
+        entry = {"address": handset.address, "authkey": "1", "profile": granted}
+        session = peers.enter_context(peer(CHALLENGE, ACCEPTED, answer([entry])))
+        allotment = {"address": session.address, "authkey": "1", "resources": [granted]}
+        old = peers.enter_context(peer(CHALLENGE, ACCEPTED, answer(allotment), restarting))
+        broker = Broker(old.address)
+        held = broker.get(HANDSET)
+        with pytest.raises(Restarting, match="^broker is restarting$"):
+            broker.get(HANDSET)
+        assert held.get_profile() == granted
 
 
 def test_raises_ave_exception_if_the_parameters_could_not_be_validated(lab):  # 86, 87

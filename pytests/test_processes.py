@@ -1,5 +1,6 @@
 """Threads, signals and forks, as test jobs use them."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -53,14 +54,29 @@ def test_threads_that_share_a_broker_get_the_answers_to_their_own_calls(admin):
     assert not wrong
 
 
-def test_a_long_call_delays_no_other_object(broker):
-    sleeper, other = broker.get((WORKSPACE,), (WORKSPACE,))
-    thread = threading.Thread(target=sleeper.run, args=(["sleep", "1"],))
+@contextlib.contextmanager
+def long_call(broker, workspace):
+    """A call in another thread, which lasts until the broker is closed."""
+
+    def sleep():
+        with pytest.raises(ConnectionClosed):
+            workspace.run(["sleep", "600"])
+
+    thread = threading.Thread(target=sleep)
     thread.start()
-    assert other.get_path()
-    assert len(broker.list_allocations()) == 2
+    wait_for(lambda: not workspace._turn.acquire(blocking=False) or workspace._turn.release())
+    yield
     assert thread.is_alive()
-    thread.join()
+    broker.close()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()
+
+
+def test_a_long_call_delays_no_other_object_and_ends_with_the_broker(broker):
+    sleeper, other = broker.get((WORKSPACE,), (WORKSPACE,))
+    with long_call(broker, sleeper):
+        assert other.get_path()
+        assert len(broker.list_allocations()) == 2
 
 
 # Ctrl-C
@@ -198,12 +214,8 @@ def test_a_process_of_multiprocessing_is_a_child_too(broker):
 
 def test_a_child_forked_during_another_threads_call_does_not_wait_for_it(broker):
     workspace = broker.get(WORKSPACE)
-    thread = threading.Thread(target=workspace.run, args=(["sleep", "1"],))
-    thread.start()
-    wait_for(lambda: not workspace._turn.acquire(blocking=False) or workspace._turn.release())
-    in_child(lambda: all_closed(workspace.get_path))
-    assert thread.is_alive()
-    thread.join()
+    with long_call(broker, workspace):
+        in_child(lambda: all_closed(workspace.get_path))
 
 
 ORPHAN = """
