@@ -71,14 +71,7 @@ pub enum Policy {
 impl BrokerConfig {
     /// Reads the file at `path`; adds what is wrong with it to `faults`. Resolves the announced name.
     pub fn load(path: &Path, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
-        let content = match file::read(path) {
-            Ok(content) => content,
-            Err(fault) => {
-                faults.push(unreadable(path, &fault));
-                return None;
-            }
-        };
-        let mut config = BrokerConfig::of(path, content, faults)?;
+        let mut config = BrokerConfig::read(path, faults)?;
         let configured = config.content.get("host").and_then(Value::as_str);
         let announced = host::announced(configured, config.listen);
         if let Some(name) = announced.unresolvable {
@@ -87,6 +80,17 @@ impl BrokerConfig {
         }
         config.host = announced.host;
         Some(config)
+    }
+
+    /// Like [`BrokerConfig::load`], without asking a name server: for clients on the same host.
+    pub(crate) fn read(path: &Path, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
+        match file::read(path) {
+            Ok(content) => BrokerConfig::of(path, content, faults),
+            Err(fault) => {
+                faults.push(unreadable(path, &fault));
+                None
+            }
+        }
     }
 
     /// Checks a file's content; adds what is wrong with it to `faults`. The announced name is the

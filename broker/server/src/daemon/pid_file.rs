@@ -144,4 +144,19 @@ mod tests {
         drop(mine);
         assert!(path.exists());
     }
+
+    #[test]
+    fn of_many_that_start_at_once_one_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        fs::write(&path, "1").unwrap();
+        let starters: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || PidFile::take(&path).unwrap())
+            })
+            .collect();
+        let taken: Vec<_> = starters.into_iter().filter_map(|starter| starter.join().unwrap()).collect();
+        assert_eq!(taken.len(), 1);
+    }
 }
