@@ -109,7 +109,7 @@ fn piece(nth: usize) -> Profile {
         json!({"type": "handset", "serial": serial(nth), "power_state": "boot_completed",
             "pretty": format!("pretty-{}", nth % 100), "product.model": format!("C{}", nth % 1_000),
             "platform": if nth.is_multiple_of(2) { "android" } else { "firefox" },
-            "sysfs_path": format!("/sys/devices/usb/{nth}"), "workstation": "bench"})
+            "sysfs_path": format!("/sys/devices/usb/{nth}"), "workstation": "bench", "sw.label": "ICS-BLUE-FF-130516-1131"})
     };
     serde_json::from_str(&json.to_string()).expect("an object is a profile")
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ave_profile::{Kept, Profile, Refusal, RefusalKind, RequestId, SessionId, Want};
+use ave_profile::{Kept, Profile, Refusal, RefusalKind, RequestId, Rule, SessionId, Want};
 
 use crate::broker::Core;
 use crate::equipment::{Hold, ItemId, Phase};
@@ -114,11 +114,17 @@ impl Core {
         Ok(picks)
     }
 
-    fn piece(&self, id: ItemId, Request { kind, profile }: &Request) -> Pick {
+    fn piece(&self, id: ItemId, request: &Request) -> Pick {
+        let Request { kind, profile } = request;
         let item = self.equipment.item(id);
-        let known = item.profile().cloned().unwrap_or_default();
-        let shown = Arc::new(kind.granted(profile, &known, Kept::Reduced));
-        let granted = Granted { item: item.identity.clone(), profile: shown, known, again: false };
+        let known = item.known.as_ref().expect("only known pieces are chosen");
+        let shown = if names_nothing_else(request) {
+            known.shown.clone()
+        } else {
+            Arc::new(kind.granted(profile, &known.profile, Kept::Reduced))
+        };
+        let item = item.identity.clone();
+        let granted = Granted { item, profile: shown, known: known.profile.clone(), again: false };
         Pick { granted, piece: Some((id, self.equipment.entangled(id))) }
     }
 
@@ -182,6 +188,17 @@ impl Core {
 
 const TOGETHER: &str = "cannot allocate all equipment together";
 const ENTANGLED: &str = "equipment shares collateral with a prior allocation";
+
+/// Whether a request names only what a grant shows of every piece, and all of it.
+fn names_nothing_else(Request { kind, profile }: &Request) -> bool {
+    profile.keys().all(|name| {
+        let is_shown = name == "type"
+            || *name == kind.identity
+            || kind.kept.contains(name)
+            || kind.defaults.contains_key(name);
+        is_shown && kind.rule(name) == Rule::Equal
+    })
+}
 
 fn equipment_of(group: &[Request]) -> Wants<'_> {
     Wants::new(group.iter().filter(|request| !request.kind.made_on_demand).collect())

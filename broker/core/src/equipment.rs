@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use ave_profile::{Identity, Kind, Profile, SessionId, Value};
+use ave_profile::{Identity, Kept, Kind, Profile, SessionId, Value};
 
 use crate::Source;
 use crate::bits::BitSet;
@@ -41,6 +41,8 @@ pub(crate) struct Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) profile: Arc<Profile>,
+    /// What a grant shows of it if the request names nothing else: usually no copy is needed then.
+    pub(crate) shown: Arc<Profile>,
     pub(crate) source: Source,
     pub(crate) slot: u32,
 }
@@ -176,7 +178,9 @@ impl Equipment {
                 self.slots.push(Some(id));
             }
             self.index.insert(slot, &known_keys(&kind, &profile));
-            self.item_mut(id).known = Some(Known { profile: Arc::new(profile), source, slot });
+            let shown =
+                Arc::new(kind.granted(&kind.with_defaults(Profile::default()), &profile, Kept::Reduced));
+            self.item_mut(id).known = Some(Known { profile: Arc::new(profile), shown, source, slot });
             self.refresh(id);
         }
         self.index_stacks(&ranks);
