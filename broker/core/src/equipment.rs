@@ -112,10 +112,8 @@ impl Equipment {
     }
 
     /// The known piece at a place of the list.
-    pub(crate) fn at(&self, slot: u32) -> (ItemId, &Item, &Arc<Profile>) {
-        let id = self.slots[slot as usize].expect("only places of known pieces are indexed");
-        let item = self.item(id);
-        (id, item, item.profile().expect("pieces in the list are known"))
+    pub(crate) fn at(&self, slot: u32) -> ItemId {
+        self.slots[slot as usize].expect("only places of known pieces are indexed")
     }
 
     /// Everything anybody spoke of.

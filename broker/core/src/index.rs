@@ -1,7 +1,7 @@
 //! Finds the numbered things that have given members, without looking at the others.
 //!
-//! The same index serves pieces (numbered in list order) and stacks (numbered by preference). It may
-//! name a thing that does not match, never miss one that does: whoever asks compares afterwards.
+//! The same index serves pieces (numbered in list order) and stacks (numbered by preference). A piece
+//! matches a request exactly if it has all of the request's keys; no profile is read to find out.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
@@ -13,27 +13,30 @@ use crate::bits::{BitSet, first_common};
 /// A posting stays a list while it is shorter than this.
 const LIST_MAX: usize = 64;
 
-/// One word of a profile: its type, a member and what the member says.
+/// One word of a profile: its type, a member and what the member says. 128 bits of hash, so that two
+/// words never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key(u64);
+pub(crate) struct Key(u128);
 
 impl Key {
     fn of(kind: &Kind, member: &str, word: impl Hash) -> Key {
         let mut hasher = DefaultHasher::new();
         (&*kind.name, member, word).hash(&mut hasher);
-        Key(hasher.finish())
+        let low = hasher.finish();
+        hasher.write_u8(0);
+        Key(u128::from(hasher.finish()) << 64 | u128::from(low))
     }
 
     /// The key of having this word `count` times, for things that have many profiles.
     pub(crate) fn times(self, count: usize) -> Key {
-        Key(self.0.wrapping_add((count as u64 - 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        Key(self.0.wrapping_add((count as u128 - 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
     }
 }
 
 /// A key is a hash already.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0);
+        state.write_u64(self.0 as u64);
     }
 }
 
@@ -70,12 +73,14 @@ pub(crate) fn known_keys(kind: &Kind, known: &Profile) -> Vec<Key> {
     ascending(keys)
 }
 
-/// The keys that everything a request matches has, ascending; `None` if nothing can match it.
+/// The keys that make a piece of this type match a request, ascending; `None` if nothing can. The type
+/// itself is the caller's to compare.
 pub(crate) fn wanted_keys(kind: &Kind, wanted: &Profile) -> Option<Vec<Key>> {
     let mut keys = vec![Key::of(kind, "", ())];
     for (member, value) in wanted.iter().filter(|(member, _)| *member != "type") {
         match kind.rule(member) {
-            Rule::Equal => keys.push(Key::of(kind, member, value)),
+            // Some numbers do not even equal themselves.
+            Rule::Equal => keys.push(value.eq(value).then(|| Key::of(kind, member, value))?),
             Rule::Names => named(kind, member, value.names()?.into_iter(), &mut keys),
         }
     }
@@ -205,7 +210,9 @@ impl<'a> Common<'a> {
 mod tests {
     use super::*;
     use ave_profile::KindTable;
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+    use std::collections::BTreeMap;
 
     fn found(known: serde_json::Value, wanted: serde_json::Value) -> bool {
         let kinds = KindTable::builtin();
@@ -239,6 +246,45 @@ mod tests {
         ] {
             assert!(!found(relay.clone(), wanted));
         }
+    }
+
+    fn value() -> impl Strategy<Value = Json> {
+        let scalar = prop_oneof![
+            prop_oneof![Just(json!("a")), Just(json!("b")), Just(json!("")), Just(json!(null))],
+            prop_oneof![
+                Just(json!(0)),
+                Just(json!(1)),
+                Just(json!(1.0)),
+                Just(json!(-0.0)),
+                Just(json!(true))
+            ],
+        ];
+        let list = proptest::collection::vec(scalar.clone(), 0..3).prop_map(Json::from);
+        let object = proptest::collection::btree_map("[ab]", scalar.clone(), 0..3).prop_map(|map| json!(map));
+        prop_oneof![scalar, list, object]
+    }
+
+    proptest! {
+        #[test]
+        fn having_all_keys_is_matching(
+            known in proptest::collection::btree_map("circuits|n", value(), 0..3),
+            wanted in proptest::collection::btree_map("circuits|n", value(), 0..3),
+        ) {
+            let typed = |members| {
+                let mut members: BTreeMap<String, Json> = members;
+                members.insert("type".to_owned(), json!("relay"));
+                json!(members)
+            };
+            found(typed(known), typed(wanted));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_one_matches_nothing() {
+        let kind = KindTable::builtin().get("wlan").unwrap().clone();
+        let odd = Profile([("n".to_owned(), Value::List(vec![Value::Float(f64::NAN)]))].into());
+        assert!(!kind.matches(&odd, &odd));
+        assert_eq!(wanted_keys(&kind, &odd), None);
     }
 
     #[test]

@@ -143,14 +143,13 @@ impl<'e> Search<'e> {
         let Some(keys) = &wants.keys else { return Ok(None) };
         match wants.requests.as_slice() {
             [] => Ok((from == 0).then(Choice::nothing)),
-            [request] => self.first_piece(request, keys, among, from),
+            [_] => self.first_piece(keys, among, from),
             _ => self.first_of_stack(wants, keys, among, from),
         }
     }
 
     fn first_piece(
         &mut self,
-        request: &Request,
         keys: &[Key],
         among: Among,
         mut from: u32,
@@ -163,8 +162,8 @@ impl<'e> Search<'e> {
         }
         while let Some(slot) = found.seek(from) {
             self.steps.spend(1)?;
-            let (id, item, known) = self.equipment.at(slot);
-            if !self.spoken_for.contains_key(&id) && item.kind.matches(&request.profile, known) {
+            let id = self.equipment.at(slot);
+            if !self.spoken_for.contains_key(&id) {
                 return Ok(Some(Choice { pieces: vec![id], at: slot, places: Vec::new() }));
             }
             from = slot + 1;

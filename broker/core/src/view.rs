@@ -79,24 +79,30 @@ impl Core {
     /// Matching pieces of the list: all of them, or only those also in `within`.
     fn listed(&self, filter: Option<&Profile>, within: Option<&BitSet>) -> Vec<Arc<Profile>> {
         let equipment = &self.equipment;
-        let profile = |slot: u32| equipment.at(slot).2;
-        let Some(filter) = filter else {
-            let slots = (0..).zip(&equipment.slots).filter_map(|(slot, piece)| piece.map(|_| slot));
-            let slots = slots.filter(|slot| within.is_none_or(|set| set.contains(*slot)));
-            return slots.map(|slot| profile(slot).clone()).collect();
+        let slots = match filter {
+            Some(filter) => self.matching(filter, within),
+            None => {
+                let known = (0..).zip(&equipment.slots).filter_map(|(slot, piece)| piece.map(|_| slot));
+                known.filter(|slot| within.is_none_or(|set| set.contains(*slot))).collect()
+            }
         };
+        slots.into_iter().filter_map(|slot| equipment.item(equipment.at(slot)).profile().cloned()).collect()
+    }
+
+    /// The places of pieces that match a filter, in list order.
+    fn matching(&self, filter: &Profile, within: Option<&BitSet>) -> Vec<u32> {
         let asked =
             |kind: &&Arc<Kind>| filter.get("type").is_none_or(|name| name.as_str() == Some(&kind.name));
         let mut slots = Vec::new();
         for kind in self.kinds.iter().filter(asked) {
-            let found = wanted_keys(kind, filter).and_then(|keys| equipment.index.with_all(&keys));
+            let found = wanted_keys(kind, filter).and_then(|keys| self.equipment.index.with_all(&keys));
             let Some(mut found) = found else { continue };
             if let Some(set) = within {
                 found = found.and(set);
             }
-            slots.extend(found.iter().filter(|slot| kind.matches(filter, profile(*slot))));
+            slots.extend(found.iter());
         }
         slots.sort_unstable();
-        slots.into_iter().map(|slot| profile(slot).clone()).collect()
+        slots
     }
 }
