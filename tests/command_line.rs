@@ -336,6 +336,7 @@ fn check_216_a_dump_disturbs_nothing() {
     assert!(name.ends_with(&format!("-ave-broker-{}", home.pid())) && name.starts_with("20"), "{name}");
     let keys: Value = serde_json::from_str(&home.read("config/authkeys.json")).expect("JSON");
     let text = fs::read_to_string(&dump).expect("a dump");
+    assert!(text.contains("Equipment:\t") && text.contains("Allocated:\t0"), "{text}");
     assert!(keys.as_object().expect("keys").values().all(|key| !text.contains(key.as_str().expect("a key"))));
     assert_eq!(client.call("get_profile", json!([])), before);
 }

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod daemon;
+mod diagnostics;
 pub mod drivers;
 mod gate;
 mod hub;

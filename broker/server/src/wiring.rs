@@ -14,6 +14,8 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::config::workspace::WorkspaceConfig;
+use crate::daemon::Hickup;
+use crate::diagnostics;
 use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers};
 use crate::gate;
@@ -24,11 +26,16 @@ use crate::ports::Ports;
 use crate::site::Site;
 
 /// Serves until told to stop, by a signal or by a client with the right to do so, and leaves nothing
-/// behind. `ready` is called with the real address once the broker answers.
+/// behind. `ready` is called with the real address once the broker answers; `hickup` writes down what it
+/// is doing whenever somebody asks for that.
 ///
 /// # Errors
 /// If the address cannot be listened at, the signals cannot be caught, or `ready` fails.
-pub async fn serve(mut config: Config, ready: impl FnOnce(SocketAddr) -> Result<()>) -> Result<()> {
+pub async fn serve(
+    mut config: Config,
+    hickup: Hickup,
+    ready: impl FnOnce(SocketAddr) -> Result<()>,
+) -> Result<()> {
     let wanted = SocketAddr::new(config.broker.listen, config.broker.port);
     let listener = gate::listen(wanted).with_context(|| format!("cannot listen at {wanted}"))?;
     let address = listener.local_addr()?;
@@ -53,6 +60,10 @@ pub async fn serve(mut config: Config, ready: impl FnOnce(SocketAddr) -> Result<
     furnish(&site).await;
     let inventory = tokio::spawn(Inventory::open(site.clone()).await.follow());
     let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));
+    let hickups = tokio::spawn({
+        let site = site.clone();
+        hickup.answer(move || diagnostics::describe(site.clone()))
+    });
     info!(%address, "listening");
     let served = ready(address);
     if served.is_err() {
@@ -62,6 +73,7 @@ pub async fn serve(mut config: Config, ready: impl FnOnce(SocketAddr) -> Result<
     hub.await.context("the hub failed")?;
     inventory.await.context("the inventory failed")?;
     signals.abort();
+    hickups.abort();
     info!("stopped");
     served
 }

@@ -28,7 +28,7 @@ impl Hickup {
     }
 
     /// Writes what `describe` says at every signal (216). Safe to drop at any time.
-    pub async fn answer(mut self, describe: impl AsyncFn() -> String) -> Infallible {
+    pub async fn answer<F: Future<Output = String>>(mut self, describe: impl Fn() -> F) -> Infallible {
         loop {
             if self.signals.recv().await.is_none() {
                 std::future::pending::<()>().await;

@@ -63,10 +63,7 @@ async fn serve(paths: &Paths, config: Config) -> Outcome {
             format!("could not start: pid file {} exists (its broker is running)", pid_file.display());
         Failure::new(ExitCode::PidFile, message)
     })?;
-    let served = tokio::select! {
-        served = wiring::serve(config, |address| announce(paths, address)) => served,
-        never = hickup.answer(async || String::new()) => match never {},
-    };
+    let served = wiring::serve(config, hickup, |address| announce(paths, address)).await;
     let _ = fs::remove_file(paths.port_file());
     drop(taken);
     served.map_err(|error| Failure::of(format_args!("{error:#}")))
