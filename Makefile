@@ -38,9 +38,11 @@ bench: setup
 	cargo bench --locked -p ave-broker --bench serve
 	AVE_BROKER=$(abspath $(target))/release/ave-broker $(python) pytests/bench.py
 
+# A minute for each target; SECONDS=600 for longer.
 fuzz:
-	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker fuzz
+	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker --test fuzz
 
+# Plants five bugs, one at a time, in a copy of the sources: the core's tests must notice each.
 planted:
 	broker/core/tests/planted/run
 
