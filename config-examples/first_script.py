@@ -30,7 +30,7 @@ def run_job(git_tree):
     try:
         # One pair of parentheses: handset and relay of one stack, and a workspace on their host.
         handset, relay, workspace = broker.get((
-            {"type": "handset", "pretty": "yuga"},
+            {"type": "handset", "pretty": "odin"},
             {"type": "relay", "circuits": ["usb.pc.vcc", "handset.battery"]},
             {"type": "workspace", "tools": ["sh"]},
         ))
