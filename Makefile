@@ -6,6 +6,7 @@ venv   := .venv
 python := $(venv)/bin/python
 broker  = $(abspath $(target))/debug/ave-broker
 
+.NOTPARALLEL:
 .PHONY: demo test bench fuzz planted wheel setup system lint rust-test python-test clean
 
 demo: setup
