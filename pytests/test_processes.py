@@ -62,6 +62,7 @@ def long_call(broker, workspace):
         with pytest.raises(ConnectionClosed):
             workspace.run(["sleep", "600"])
 
+    workspace.get_path()  # so that the end closes a connection and does not refuse one
     thread = threading.Thread(target=sleep)
     thread.start()
     wait_for(lambda: not workspace._turn.acquire(blocking=False) or workspace._turn.release())
@@ -152,6 +153,7 @@ def in_child(function):
         warnings.simplefilter("ignore", DeprecationWarning)  # forks of processes with threads
         pid = os.fork()
     if pid == 0:
+        signal.alarm(LIMIT_S)  # the child's own limit: it has no one else
         try:
             function()
         except BaseException:
@@ -159,10 +161,10 @@ def in_child(function):
         finally:
             os._exit(0)
     os.close(writer)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
     with open(reader) as failure:
         text = failure.read()
-    assert not text, text
+    assert (status, text) == (0, "")
 
 
 def all_closed(*calls):
