@@ -120,6 +120,8 @@ def test_the_broker_names_what_was_wrong_with_a_call(broker, admin):
     with pytest.raises(AveException) as wrong:
         admin.list_available(1, 2, 3)
     assert wrong.value.type == "TypeError"
+    with pytest.raises(AveException, match="blåbär"):  # 81
+        broker.get({"type": "workspace"}).run(["blåbär"])
     with pytest.raises(AveException) as unknown:
         admin.close_session("0000000000000000")
     assert unknown.value.type == "KeyError"  # 46

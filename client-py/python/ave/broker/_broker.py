@@ -8,13 +8,10 @@ from typing import Any, Optional, Union
 
 from ave import _client
 from ave.broker._remote import Remote
-from ave.broker.administration import Administration
+from ave.broker.administration import Administration, Profile
 from ave.broker.resource import RemoteResource, resource_of
 from ave.config import find_broker
 from ave.exceptions import AveException
-
-#: What a piece of equipment is, or should be like.
-Profile = dict[str, Any]
 
 #: Seconds for connecting and for each answer, unless the script says otherwise.
 TIMEOUT_S = 5.0

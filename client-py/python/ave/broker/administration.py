@@ -13,8 +13,13 @@ from ave.broker._remote import Remote
 
 _Declaration = TypeVar("_Declaration", bound=Callable[..., Any])
 
+#: What a piece of equipment is, or should be like.
 Profile = dict[str, Any]
+
+#: Host and port.
 Address = tuple[str, int]
+
+#: The broker's own host, or a broker that shares with it.
 Allocator = Union[Literal["local"], Address]
 
 
