@@ -18,8 +18,13 @@ const APART: &str = "cannot allocate all equipment together";
 impl Naive {
     /// The first combination of choices that can be had, one for each group.
     pub(crate) fn first_combination(&self, groups: &[Vec<&Profile>]) -> Option<Vec<Choice>> {
-        let choices: Vec<Vec<Choice>> = groups.iter().map(|group| self.choices(group)).collect();
-        combinations(&choices).into_iter().find(|combination| self.can_be_had(combination))
+        self.completed(&[], groups)
+    }
+
+    fn completed(&self, chosen: &[Choice], groups: &[Vec<&Profile>]) -> Option<Vec<Choice>> {
+        let Some((group, rest)) = groups.split_first() else { return Some(chosen.to_vec()) };
+        let longer = self.choices(group).into_iter().map(|choice| [chosen, &[choice]].concat());
+        longer.filter(|chosen| self.can_be_had(chosen)).find_map(|chosen| self.completed(&chosen, rest))
     }
 
     /// Why a group of equipment cannot be had on its own, if that is so.
@@ -72,15 +77,4 @@ impl Naive {
             })
         })
     }
-}
-
-/// One choice of each list, in every combination; the first list varies slowest.
-fn combinations(lists: &[Vec<Choice>]) -> Vec<Vec<Choice>> {
-    let Some((first, rest)) = lists.split_first() else { return vec![vec![]] };
-    let rest = combinations(rest);
-    let with = |choice: &Choice| {
-        let head = choice.clone();
-        rest.iter().map(move |tail| [from_ref(&head), tail].concat())
-    };
-    first.iter().flat_map(with).collect()
 }

@@ -219,9 +219,17 @@ fn host() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn groups() -> impl Strategy<Value = Vec<Vec<Ask>>> {
+    // Equal groups and one that is picky: what the first ones take first, the picky one may need.
+    let alike = (vec(ask(), 1..3), 2..4usize, vec(ask(), 1..3), 0..4usize);
+    let alike = alike.prop_map(|(group, times, picky, at)| {
+        let mut groups = vec![group; times];
+        groups.insert(at.min(times), picky);
+        groups
+    });
     prop_oneof![
         3 => vec(vec(ask(), 1..5), 1),
         2 => vec(vec(ask(), 1..4), 2..4),
+        2 => alike,
         1 => vec(vec(ask(), 0..2), 0..4),
     ]
 }
