@@ -4,6 +4,7 @@ PYTHON ?= python3
 target := $(or $(CARGO_TARGET_DIR),target)
 venv   := .venv
 python := $(venv)/bin/python
+figures := bench-results/bench.jsonl
 broker  = $(abspath $(target))/debug/ave-broker
 
 .NOTPARALLEL:
@@ -31,13 +32,18 @@ python-test: setup
 	$(develop)
 	AVE_BROKER=$(broker) $(python) -m pytest -W error pytests
 
-# Release builds; one JSON line per figure, then a table.
+# Release builds; one JSON line per figure, then a table of all.
 bench: setup
 	cargo build --locked --release -p ave-broker
 	$(develop) --release
-	cargo bench --locked -p ave-core --bench decide
-	cargo bench --locked -p ave-broker --bench serve
-	AVE_BROKER=$(abspath $(target))/release/ave-broker $(python) pytests/bench.py
+	@mkdir -p $(dir $(figures)); rm -f $(figures); failed=; \
+	for bench in "cargo bench --locked -p ave-core --bench decide" \
+	             "cargo bench --locked -p ave-broker --bench serve" \
+	             "env AVE_BROKER=$(abspath $(target))/release/ave-broker $(python) pytests/bench.py"; do \
+	  echo "$$bench"; $$bench >> $(figures) || failed="$$failed $${bench##* }"; \
+	done; \
+	$(python) pytests/figures.py $(figures); \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 # A minute for each target; SECONDS=600 for longer.
 fuzz:
