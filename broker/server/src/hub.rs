@@ -1,7 +1,7 @@
 //! The only owner of the core. Awaits its inbox and the ends of sessions, applies events one by one and
 //! hands the effects out without ever waiting for anyone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -140,7 +140,7 @@ pub(crate) struct Hub {
     core: Core,
     started: Instant,
     inbox: mpsc::Receiver<Inbound>,
-    routes: HashMap<SessionId, mpsc::Sender<Order>>,
+    routes: BTreeMap<SessionId, mpsc::Sender<Order>>,
     pending: HashMap<RequestId, Reply>,
     tasks: JoinSet<()>,
     owners: HashMap<task::Id, SessionId>,
@@ -155,7 +155,7 @@ impl Hub {
             core,
             started: Instant::now(),
             inbox,
-            routes: HashMap::new(),
+            routes: BTreeMap::new(),
             pending: HashMap::new(),
             tasks: JoinSet::new(),
             owners: HashMap::new(),
