@@ -10,18 +10,47 @@ use proptest::sample::select;
 use serde_json::json;
 
 /// Everything that can be plugged in. Two types share an identity value.
-const PIECES: [(&str, &str); 8] = [
+const PIECES: [(&str, &str); 12] = [
     ("handset", "A"),
     ("handset", "B"),
     ("handset", "C"),
     ("handset", "D"),
+    ("handset", "E"),
+    ("handset", "F"),
+    ("handset", "G"),
+    ("handset", "H"),
     ("relay", "r"),
     ("relay", "s"),
     ("relay", "t"),
     ("wlan", "r"),
 ];
 
-const PRETTY: [&str; 3] = ["", "jane", "mary"];
+/// What pieces say of themselves, besides identity and power state.
+const SAID: [&str; 9] = [
+    r#"{}"#,
+    r#"{"pretty": "jane"}"#,
+    r#"{"pretty": "mary"}"#,
+    r#"{"pretty": "jane", "size": 1}"#,
+    r#"{"pretty": "mary", "size": 1.0}"#,
+    r#"{"size": true}"#,
+    r#"{"size": "1"}"#,
+    r#"{"circuits": {"usb": 1, "battery": 2}}"#,
+    r#"{"circuits": ["usb"]}"#,
+];
+
+/// What clients ask for, besides type and identity.
+const ASKED: [&str; 10] = [
+    r#"{"pretty": "jane"}"#,
+    r#"{"pretty": "jane"}"#,
+    r#"{"pretty": "mary"}"#,
+    r#"{"pretty": null}"#,
+    r#"{"size": 1}"#,
+    r#"{"size": 1.0, "pretty": "jane"}"#,
+    r#"{"circuits": ["usb"]}"#,
+    r#"{"circuits": {"battery": 7}}"#,
+    r#"{"circuits": []}"#,
+    r#"{"circuits": "usb"}"#,
+];
 
 /// One of [`PIECES`].
 #[derive(Clone, Copy)]
@@ -31,7 +60,8 @@ pub(crate) struct Piece(usize);
 #[derive(Clone)]
 pub(crate) struct Sighting {
     piece: Piece,
-    pretty: &'static str,
+    /// One of [`SAID`].
+    says: &'static str,
     ready: bool,
 }
 
@@ -39,7 +69,8 @@ pub(crate) struct Sighting {
 #[derive(Clone)]
 pub(crate) enum Ask {
     Any(&'static str),
-    Pretty(&'static str, &'static str),
+    /// A type, and one of [`ASKED`].
+    With(&'static str, &'static str),
     Offline(&'static str),
     Exact(Piece),
     Workspace,
@@ -133,9 +164,7 @@ impl Sighting {
         };
         let state = if self.ready { ready } else { "offline" };
         profile.0.insert("power_state".into(), state.into());
-        if !self.pretty.is_empty() {
-            profile.0.insert("pretty".into(), self.pretty.into());
-        }
+        profile.0.extend(parsed(self.says).0);
         profile
     }
 }
@@ -143,16 +172,19 @@ impl Sighting {
 impl Ask {
     /// The profile; `workspaces` are the uids of all workspaces so far.
     pub(crate) fn profile(&self, workspaces: &[String]) -> Profile {
-        Profile::of(match self {
-            Ask::Any(kind) => json!({"type": kind}),
-            Ask::Pretty(kind, pretty) => json!({"type": kind, "pretty": pretty}),
-            Ask::Offline(kind) => json!({"type": kind, "power_state": "offline"}),
+        let (kind, criteria) = match self {
             Ask::Exact(piece) => return piece.short(),
-            Ask::Workspace => json!({"type": "workspace"}),
-            Ask::WorkspaceWith(tool) => json!({"type": "workspace", "tools": [tool]}),
-            Ask::WorkspaceAgain(n) => json!({"type": "workspace", "uid": nth(workspaces, *n)}),
-            Ask::UnknownType => json!({"type": "toaster"}),
-        })
+            Ask::Any(kind) => (*kind, json!({})),
+            Ask::With(kind, words) => (*kind, json!(parsed(words))),
+            Ask::Offline(kind) => (*kind, json!({"power_state": "offline"})),
+            Ask::Workspace => ("workspace", json!({})),
+            Ask::WorkspaceWith(tool) => ("workspace", json!({"tools": [tool]})),
+            Ask::WorkspaceAgain(n) => ("workspace", json!({"uid": nth(workspaces, *n)})),
+            Ask::UnknownType => ("toaster", json!({})),
+        };
+        let mut profile = Profile::of(criteria);
+        profile.0.insert("type".into(), kind.into());
+        profile
     }
 }
 
@@ -166,13 +198,17 @@ impl Back {
     }
 }
 
+fn parsed(words: &str) -> Profile {
+    serde_json::from_str(words).expect("words are an object")
+}
+
 fn nth(workspaces: &[String], n: usize) -> &str {
     workspaces.get(n % workspaces.len().max(1)).map_or("none-0000000000", String::as_str)
 }
 
 /// Any history of a small lab.
 pub(crate) fn history() -> impl Strategy<Value = History> {
-    let lab = (vec(sighting(), 1..8), stacks(), host());
+    let lab = (vec(sighting(), 1..16), stacks(), host());
     let lab = lab.prop_map(|(seen, stacks, host)| {
         vec![Step::Report { source: Source::File, seen, bad: false }, Step::Stacks(stacks), Step::Host(host)]
     });
@@ -195,7 +231,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (source(), vec(sighting(), 1..4), proptest::bool::weighted(0.1))
             .prop_map(|(source, seen, bad)| Step::Report { source, seen, bad }),
         1 => (source(), vec(piece(), 1..4)).prop_map(|(source, pieces)| Step::Vanish { source, pieces }),
-        1 => stacks().prop_map(Step::Stacks),
+        2 => stacks().prop_map(Step::Stacks),
         1 => host().prop_map(Step::Host),
     ]
 }
@@ -205,13 +241,13 @@ fn piece() -> impl Strategy<Value = Piece> {
 }
 
 fn sighting() -> impl Strategy<Value = Sighting> {
-    (piece(), select(PRETTY.to_vec()), proptest::bool::weighted(0.9))
-        .prop_map(|(piece, pretty, ready)| Sighting { piece, pretty, ready })
+    (piece(), select(SAID.to_vec()), proptest::bool::weighted(0.9))
+        .prop_map(|(piece, says, ready)| Sighting { piece, says, ready })
 }
 
 fn stacks() -> impl Strategy<Value = Vec<Vec<Piece>>> {
-    let stack = proptest::sample::subsequence((0..PIECES.len()).collect::<Vec<_>>(), 1..5);
-    vec(stack.prop_shuffle().prop_map(|members| members.into_iter().map(Piece).collect()), 0..5)
+    let stack = proptest::sample::subsequence((0..PIECES.len()).collect::<Vec<_>>(), 1..6);
+    vec(stack.prop_shuffle().prop_map(|members| members.into_iter().map(Piece).collect()), 0..6)
 }
 
 fn host() -> impl Strategy<Value = Option<&'static str>> {
@@ -220,9 +256,9 @@ fn host() -> impl Strategy<Value = Option<&'static str>> {
 
 fn groups() -> impl Strategy<Value = Vec<Vec<Ask>>> {
     // Equal groups and one that is picky: what the first ones take first, the picky one may need.
-    let alike = (vec(ask(), 1..3), 2..4usize, vec(ask(), 1..3), 0..4usize);
-    let alike = alike.prop_map(|(group, times, picky, at)| {
-        let mut groups = vec![group; times];
+    let alike = (ask(), 1..3usize, 2..4usize, vec(ask(), 1..3), 0..4usize);
+    let alike = alike.prop_map(|(ask, size, times, picky, at)| {
+        let mut groups = vec![vec![ask; size]; times];
         groups.insert(at.min(times), picky);
         groups
     });
@@ -238,7 +274,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     let kind = || select(vec!["handset", "handset", "relay", "relay", "wlan"]);
     prop_oneof![
         80 => kind().prop_map(Ask::Any),
-        30 => (kind(), select(PRETTY[1..].to_vec())).prop_map(|(kind, pretty)| Ask::Pretty(kind, pretty)),
+        30 => (kind(), select(ASKED.to_vec())).prop_map(|(kind, words)| Ask::With(kind, words)),
         4 => kind().prop_map(Ask::Offline),
         30 => piece().prop_map(Ask::Exact),
         15 => Just(Ask::Workspace),
@@ -300,7 +336,7 @@ impl fmt::Debug for Piece {
 impl fmt::Debug for Sighting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.ready { "" } else { " offline" };
-        write!(f, "{:?} {}{state}", self.piece, if self.pretty.is_empty() { "plain" } else { self.pretty })
+        write!(f, "{:?} {}{state}", self.piece, self.says)
     }
 }
 
@@ -308,7 +344,7 @@ impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ask::Any(kind) => write!(f, "{kind}"),
-            Ask::Pretty(kind, pretty) => write!(f, "{kind} {pretty}"),
+            Ask::With(kind, words) => write!(f, "{kind} {words}"),
             Ask::Offline(kind) => write!(f, "{kind} offline"),
             Ask::Exact(piece) => write!(f, "{piece:?}"),
             Ask::Workspace => write!(f, "workspace"),

@@ -19,7 +19,7 @@ use crate::notable::NOTABLE;
 use crate::world::World;
 
 /// How many histories an ordinary run tries.
-const CASES: u32 = 1024;
+const CASES: u32 = 2048;
 
 #[test]
 fn the_core_does_what_the_naive_broker_does() {
