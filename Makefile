@@ -48,6 +48,7 @@ bench: setup
 # A minute for each target; SECONDS=600 for longer.
 fuzz:
 	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker --test fuzz
+	AVE_ORACLE_CASES=$$((300 * $(or $(SECONDS),60))) cargo test --locked -p ave-core --test oracle
 
 # Plants five bugs, one at a time, in a copy of the sources: the core's tests must notice each.
 planted:
