@@ -18,7 +18,7 @@ use crate::history::{History, history};
 use crate::notable::NOTABLE;
 use crate::world::World;
 
-/// How many histories an ordinary run tries.
+/// How many histories an ordinary run tries: enough for every kind of answer.
 const CASES: u32 = 2048;
 
 #[test]
@@ -40,7 +40,7 @@ fn the_core_does_what_the_naive_broker_does() {
         panic!("{failure}");
     }
     let unseen: Vec<_> = NOTABLE.iter().filter(|way| !seen.borrow().contains(*way)).collect();
-    assert!(unseen.is_empty(), "no history led to {unseen:?}");
+    assert!(unseen.is_empty() || cases < CASES, "no history led to {unseen:?}");
 }
 
 /// Plays a history against both brokers: what kinds of answers there were, or where the two part.
