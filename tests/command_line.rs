@@ -362,10 +362,28 @@ fn check_217_the_exit_status_tells_what_went_wrong() {
 }
 
 #[test]
+fn check_217_what_cannot_be_written_is_a_failure() {
+    let home = Home::with(json!({}));
+    home.write("equipment", r#"[{"type": "relay", "uid": "a"}]"#);
+    home.done(&["--start"]);
+    for action in ["--help", "--check", "--list-all"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ave-broker"));
+        command
+            .args([action, "--allow-root", "--home"])
+            .arg(home.0.path())
+            .stdout(full)
+            .stderr(Stdio::null());
+        assert_eq!(command.status().expect("the binary runs").code(), Some(1), "{action}");
+    }
+}
+
+#[test]
 fn check_217_a_start_that_fails_says_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let home = Home::with(json!({"port": taken.local_addr().expect("an address").port()}));
     let said = home.fails(&["--start"], 1);
     assert!(said.starts_with("ERROR: ") && said.contains("127.0.0.1"), "{said}");
+    assert!(said.contains("\"port\" of broker.json"), "{said}");
     assert_eq!(fs::read_dir(home.file("run")).expect("a folder").count(), 0);
 }

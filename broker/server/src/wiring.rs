@@ -37,7 +37,8 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr) -> Result<()>,
 ) -> Result<()> {
     let wanted = SocketAddr::new(config.broker.listen, config.broker.port);
-    let listener = gate::listen(wanted).with_context(|| format!("cannot listen at {wanted}"))?;
+    let listener = gate::listen(wanted)
+        .with_context(|| format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json"))?;
     let address = listener.local_addr()?;
     config.broker.port = address.port();
     let stop = CancellationToken::new();

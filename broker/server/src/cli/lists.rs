@@ -8,7 +8,7 @@ use ave_profile::{Map, Value};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::handshake::Secret;
 
-use super::{ExitCode, Failure, Outcome, say};
+use super::{ExitCode, Failure, Outcome, answer};
 use crate::config::{AuthKeys, BrokerConfig, Fault, Paths};
 
 /// How long the broker may take to answer.
@@ -43,15 +43,11 @@ const SHOWN: [(&str, &str, &str, &[&str]); 3] = [
 pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) -> Outcome {
     let listed = list(paths, call, admin)?;
     if json {
-        say(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
-        return Ok(());
+        return answer(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
     }
     let profiles = listed.as_list().unwrap_or_default().iter().filter_map(Value::as_map);
     let paragraphs: Vec<String> = profiles.filter_map(paragraph).collect();
-    if !paragraphs.is_empty() {
-        say(paragraphs.join("\n\n"));
-    }
-    Ok(())
+    if paragraphs.is_empty() { Ok(()) } else { answer(paragraphs.join("\n\n")) }
 }
 
 fn list(paths: &Paths, call: &str, admin: Option<&str>) -> Result<Value, Failure> {

@@ -85,8 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.action().and_then(|action| cli.act(action)),
         Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            say(asked.to_string().trim_end());
-            Ok(())
+            answer(asked.to_string().trim_end())
         }
         Err(wrong) => {
             let message = wrong.to_string();
@@ -100,6 +99,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             failure.print();
             failure.code
         }
+    }
+}
+
+/// Prints what was asked for. Whoever closed stdout has read enough; a full disk is a failure.
+fn answer(text: impl Display) -> Outcome {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("ERROR: could not write to stdout: {error}");
+            Err(Failure::all(ExitCode::Failure, Vec::new()))
+        }
+        _ => Ok(()),
     }
 }
 
