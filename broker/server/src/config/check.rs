@@ -10,7 +10,9 @@ pub fn faults(paths: &Paths) -> Vec<Fault> {
     let mut faults = Vec::new();
     BrokerConfig::load(&paths.broker_json(), &mut faults);
     AuthKeys::load(&paths.authkeys_json(), &mut faults);
-    workspace(paths, &mut faults);
+    if let Some(Some(workspace)) = workspace(paths, &mut faults) {
+        faults.extend(workspace.missing_tools(&paths.workspace_json()));
+    }
     match Equipment::read(&paths.equipment_json(), &KindTable::builtin()) {
         Ok(equipment) => faults.extend(equipment.skipped),
         Err(fault) => faults.push(*fault),
@@ -54,6 +56,20 @@ mod tests {
             ]
         );
         assert_eq!(faults.last().unwrap().field, "[0]");
+    }
+
+    #[test]
+    fn a_tool_that_is_not_there_is_only_a_warning() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::new(home.path());
+        fs::create_dir_all(paths.config()).unwrap();
+        fs::write(paths.workspace_json(), r#"{"root": "~", "tools": {"sh": "/bin/sh", "no": "/no/such"}}"#)
+            .unwrap();
+        let faults = faults(&paths);
+        let places: Vec<_> = faults.iter().map(Fault::place).collect();
+        let expected = "workspace.json: tools.no: wanted an executable file, found none at /no/such";
+        assert_eq!(places.iter().filter(|place| place.contains("tools.")).collect::<Vec<_>>(), [expected]);
+        assert!(faults.iter().all(|fault| fault.severity == Severity::Warning));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! this host. Passwords stay here; the profile that clients see has none.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ave_profile::{Map, Profile, Value};
@@ -108,6 +109,15 @@ impl WorkspaceConfig {
     /// The program behind a tool's name, if workspaces may run it.
     pub fn tool(&self, name: &str) -> Option<&Path> {
         self.tools.get(name).map(PathBuf::as_path)
+    }
+
+    /// The tools whose program is not there to be run, each as a warning about the file at `path`.
+    pub fn missing_tools<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Fault> + 'a {
+        let missing = self.tools.iter().filter(|(_, program)| !is_executable(program));
+        missing.map(move |(name, program)| {
+            let found = format!("none at {}", program.display());
+            Fault::warning(path, format!("tools.{name}"), "an executable file", found)
+        })
     }
 
     /// The lab's wireless network, if there is one.
@@ -253,6 +263,10 @@ fn without_credentials(mut content: Map) -> Profile {
     content.remove("uid");
     content.insert("type".into(), "workspace".into());
     Profile(content)
+}
+
+fn is_executable(program: &Path) -> bool {
+    program.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 fn is_empty_object(value: &Value) -> bool {
