@@ -26,6 +26,17 @@ def test_nothing_is_sent_before_the_first_call():
     Broker(("no such host", 1))
 
 
+@pytest.mark.parametrize("address", [("host",), ("host", "4000"), ("host", 65536), (1, 4000), 4000, ()])
+def test_what_is_no_address_is_refused_at_once(address):
+    with pytest.raises(TypeError, match="^address must be a pair of host and port, found "):
+        Broker(address)
+
+
+def test_a_host_that_nobody_knows_is_named():
+    with pytest.raises(AveException, match='^host "no such host": '):
+        Broker(("no such host", 4000)).get_profile()
+
+
 def test_a_broker_that_does_not_listen_is_tried_until_the_time_is_over():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()

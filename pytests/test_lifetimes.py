@@ -142,6 +142,14 @@ def test_yielding_what_is_not_mine_is_refused_and_harms_nothing(lab, broker):  #
         assert other.list_allocations() == [theirs.profile]
 
 
+def test_yielding_what_is_no_resource_is_refused_and_harms_nothing(broker):
+    handset = broker.get(HANDSET)
+    for wrong in (1, None, "relay", [handset]):
+        with pytest.raises(TypeError, match="^only resources and profiles can be yielded, found "):
+            broker.yield_resources(wrong)
+    assert broker.list_allocations() == [handset.profile]
+
+
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_connections_cannot_be_copied(broker, duplicate):
     for each in (broker, broker.get(HANDSET)):

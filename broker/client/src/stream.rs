@@ -1,6 +1,6 @@
 //! A socket that sends bytes and receives frames, with patience.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -84,7 +84,9 @@ impl Stream {
 fn connect_any((host, port): (&str, u16), patience: &Patience<'_>) -> Result<TcpStream, ClientError> {
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let mut outcome = Err(ClientError::Protocol(format!("{host} has no address")));
-    for address in (host, port).to_socket_addrs()? {
+    let found = (host, port).to_socket_addrs();
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("host {host:?}: {error}"));
+    for address in found.map_err(named)? {
         outcome = connect(address, patience);
         if outcome.is_ok() {
             break;

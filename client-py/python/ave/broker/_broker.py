@@ -52,8 +52,7 @@ class RemoteBroker(Administration, Remote):
     ) -> None:
         if isinstance(address, (str, bytes)):
             address, authkey = None, address
-        host, port = address or find_broker(home)
-        self.address = host, port
+        self.address = find_broker(home) if address is None else _pair(address)
         key = authkey.decode() if isinstance(authkey, bytes) else authkey
         super().__init__(_client.Broker(self.address, timeout or None, key))
 
@@ -98,7 +97,7 @@ class RemoteBroker(Administration, Remote):
         >>> handset = broker.get({'type': 'handset'})
         >>> broker.yield_resources(handset)
         """
-        profiles = [each.profile if isinstance(each, RemoteResource) else each for each in resources]
+        profiles = [_profile(each) for each in resources]
         with self._turn:
             self._handle.yield_resources(profiles)
 
@@ -120,6 +119,22 @@ class RemoteBroker(Administration, Remote):
 
     def __repr__(self) -> str:
         return f"<Broker at {self.address[0]}:{self.address[1]}>"
+
+
+def _pair(address: object) -> tuple[str, int]:
+    if isinstance(address, (tuple, list)) and len(address) == 2:
+        host, port = address
+        if isinstance(host, str) and isinstance(port, int) and 0 < port < 65536:
+            return host, port
+    raise TypeError(f"address must be a pair of host and port, found {address!r}")
+
+
+def _profile(resource: object) -> Profile:
+    if isinstance(resource, RemoteResource):
+        return resource.profile
+    if isinstance(resource, dict):
+        return resource
+    raise TypeError(f"only resources and profiles can be yielded, found {resource!r}")
 
 
 def _group(argument: object) -> list[Profile]:
