@@ -73,7 +73,7 @@ impl Take for Bound {
         };
         words
             .filter(|words| !words.is_empty())
-            .ok_or_else(|| wanted(name, "a string or a list of strings", &value))
+            .ok_or_else(|| wanted(name, "a string or a list of strings, and not empty", &value))
     }
 }
 

@@ -111,9 +111,9 @@ async fn a_wrong_argument_is_named_and_the_workspace_stays_usable() {
     for (method, arguments, message) in [
         ("cat", json!([1]), "path must be a string, found number"),
         ("cat", json!(["x", 1]), "encoding must be a string or null, found number"),
-        ("run", json!([[]]), "cmd must be a string or a list of strings, found list"),
-        ("run", json!([" "]), "cmd must be a string or a list of strings, found string"),
-        ("run", json!([["sh", 1]]), "cmd must be a string or a list of strings, found list"),
+        ("run", json!([[]]), "cmd must be a string or a list of strings, and not empty, found list"),
+        ("run", json!([" "]), "cmd must be a string or a list of strings, and not empty, found string"),
+        ("run", json!([["sh", 1]]), "cmd must be a string or a list of strings, and not empty, found list"),
         ("run", json!(["sh", "1"]), "timeout must be a number of seconds, found string"),
         ("validate_zip_file", json!(["x", 1]), "crc_check must be a boolean, found number"),
         ("download_git", json!(["s", "r", null, 0, "1"]), "depth must be a whole number, found string"),
