@@ -1,7 +1,7 @@
 //! The checks a request passes before its method runs, in their order, and what hostile payloads get.
 //! (Specification 2.3, 10.2.)
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap that fails is a test that fails")]
 
 use ave_profile::{Map, Value};
 use ave_protocol::arguments::Arguments;

@@ -1,6 +1,6 @@
 //! What one side writes, the other reads: requests and replies in both encodings. (Specification 2.1, 2.2.)
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap that fails is a test that fails")]
 
 use ave_profile::{Map, Refusal, RefusalKind, Value};
 use ave_protocol::arguments::Arguments;

@@ -1,5 +1,5 @@
 #![no_main]
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each target runs one of the bodies")]
 
 #[path = "../bodies.rs"]
 mod bodies;
