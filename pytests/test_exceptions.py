@@ -55,7 +55,8 @@ def test_what_the_client_notices_itself_is_no_ave_exception():
 
 
 def test_the_network_module_holds_the_general_exceptions_and_their_old_names_too():
-    for name in ["AveException", *TRAVELLING]:
+    assert ave.network.exceptions.amend_excepthook() is None
+    for name in ["AveException", "amend_excepthook", *TRAVELLING]:
         assert getattr(ave.network.exceptions, name) is getattr(ave.exceptions, name)
     for name in ["Timeout", "Exit", "AuthError", "RunError"]:
         assert getattr(ave.network.exceptions, f"Remote{name}") is getattr(ave.exceptions, name)

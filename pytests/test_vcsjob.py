@@ -59,6 +59,22 @@ def test_other_profiles_are_refused(profiles, message):
     assert "VCSJOB_PROFILES" not in os.environ
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "^VCSJOB_PROFILES is not JSON: "),
+        ("[{", "^VCSJOB_PROFILES is not JSON: "),
+        ("{}", "^profiles must be a list$"),
+        ('["handset"]', "^profile is not a dictionary"),
+    ],
+    ids=str,
+)
+def test_an_environment_without_profiles_is_explained(monkeypatch, text, message):
+    monkeypatch.setenv("VCSJOB_PROFILES", text)
+    with pytest.raises(AveException, match=message):
+        vcsjob.get_profiles()
+
+
 def test_what_was_not_set_is_named():
     with pytest.raises(AveException, match="^no profiles set$"):
         vcsjob.get_profiles()

@@ -106,3 +106,7 @@ def exception_factory(details: Details) -> Exception:
     if kind == "OverflowError":
         return OverflowError(details.get("message", ""))
     return _TRAVELLING.get(str(kind), AveException)(details)
+
+
+def amend_excepthook() -> None:
+    """Does nothing. Scripts call it to see traces of the other end; a broker sends none. (Specification 2.2.)"""

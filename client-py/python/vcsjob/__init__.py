@@ -84,11 +84,7 @@ def set_profiles(profiles: list[Wanted]) -> None:
 
     >>> set_profiles([({'type': 'handset'}, {'type': 'relay'})])
     """
-    if not isinstance(profiles, list):
-        raise AveException("profiles must be a list")
-    for entry in profiles:
-        for profile in entry if isinstance(entry, (list, tuple)) else (entry,):
-            _check(profile)
+    _check(profiles)
     os.environ[_PROFILES] = json.dumps(profiles)
 
 
@@ -96,7 +92,7 @@ def get_profiles() -> list[Any]:
     """Finds the profiles this job should use.
 
     :returns: A list ready for ``broker.get(*profiles)``: dictionaries, and tuples of those wanted together.
-    :raises AveException: ``no profiles set``.
+    :raises AveException: ``no profiles set``, or something else is in the environment.
 
     >>> set_profiles([[{'type': 'handset'}]])
     >>> get_profiles()
@@ -104,7 +100,11 @@ def get_profiles() -> list[Any]:
     """
     if _PROFILES not in os.environ:
         raise AveException("no profiles set")
-    profiles = json.loads(os.environ[_PROFILES])
+    try:
+        profiles = json.loads(os.environ[_PROFILES])
+    except ValueError as error:
+        raise AveException(f"{_PROFILES} is not JSON: {error}") from None
+    _check(profiles)
     return [tuple(entry) if isinstance(entry, list) else entry for entry in profiles]
 
 
@@ -131,8 +131,12 @@ def get_guid() -> str:
     return os.environ[_GUID]
 
 
-def _check(profile: object) -> None:
-    if not isinstance(profile, dict):
-        raise AveException(f"profile is not a dictionary: {profile!r}")
-    if not isinstance(profile.get("type"), str):
-        raise AveException(f'profile "type" field is missing or not a string: {profile!r}')
+def _check(profiles: object) -> None:
+    if not isinstance(profiles, list):
+        raise AveException("profiles must be a list")
+    for entry in profiles:
+        for profile in entry if isinstance(entry, (list, tuple)) else (entry,):
+            if not isinstance(profile, dict):
+                raise AveException(f"profile is not a dictionary: {profile!r}")
+            if not isinstance(profile.get("type"), str):
+                raise AveException(f'profile "type" field is missing or not a string: {profile!r}')

@@ -16,6 +16,7 @@ from ave.exceptions import (
     RunError,
     Terminated,
     Timeout,
+    amend_excepthook,
     exception_factory,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "Unknown",
     "Unstarted",
     "Unwaitable",
+    "amend_excepthook",
     "exception_factory",
 ]
 
