@@ -88,7 +88,7 @@ const ROWS: &[(&str, Rights, Method)] = &[
     ("drop_all_shares()", ADMIN, Method::Sharing),
     ("stop()", ADMIN, Method::Stop),
     ("serialize()", ADMIN, Method::Serialize),
-    ("begin_handover(fdtx_dir='/tmp/ave')", ADMIN, Method::BeginHandover),
+    ("begin_handover(fdtx_dir=None)", ADMIN, Method::BeginHandover),
     ("end_handover(timeout)", ADMIN, Method::EndHandover),
     // 4.3
     ("add_equipment(allocator, profiles)", SHARE, Method::AddEquipment),
