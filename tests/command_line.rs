@@ -104,6 +104,7 @@ fn check_202_an_empty_object_is_a_configuration() {
 #[test]
 fn check_203_an_invalid_field_keeps_the_broker_from_starting() {
     let home = Home::with(json!({"port": "invalid"}));
+    home.write("authkeys", r#"{"admin": "readable by all, which is no error"}"#);
     for action in ["--start", "--foreground"] {
         let said = home.fails(&[action], 1);
         let line = said.lines().next().expect("a message");
@@ -112,6 +113,7 @@ fn check_203_an_invalid_field_keeps_the_broker_from_starting() {
             "{said}"
         );
         assert!(line.ends_with("current value=invalid (type=<type 'unicode'>)"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
         assert!(!home.file("run/ave-broker.pid").exists());
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::say;
+use crate::config::{Fault, Severity};
 
 /// The exit status (Specification 7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,12 @@ impl Failure {
     /// Several at once.
     pub(crate) fn all(code: ExitCode, messages: Vec<String>) -> Failure {
         Failure { code, messages }
+    }
+
+    /// What keeps a configuration from being used; what is only to be warned of does not.
+    pub(crate) fn of_faults(faults: &[Fault]) -> Failure {
+        let errors = faults.iter().filter(|fault| fault.severity == Severity::Error);
+        Failure::all(ExitCode::Failure, errors.map(Fault::to_string).collect())
     }
 
     /// On stdout, as the original does.

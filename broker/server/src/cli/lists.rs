@@ -8,7 +8,7 @@ use ave_profile::{Map, Value};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::handshake::Secret;
 
-use super::{ExitCode, Failure, Outcome, answer};
+use super::{Failure, Outcome, answer};
 use crate::config::{AuthKeys, BrokerConfig, Fault, Paths};
 
 /// How long the broker may take to answer.
@@ -84,9 +84,7 @@ fn address(paths: &Paths) -> Result<(IpAddr, u16), Failure> {
 /// What a file says, or all that is wrong with it.
 fn usable<T>(load: impl FnOnce(&mut Vec<Fault>) -> Option<T>) -> Result<T, Failure> {
     let mut faults = Vec::new();
-    load(&mut faults).ok_or_else(|| {
-        Failure::all(ExitCode::Failure, faults.iter().map(|fault| fault.message.clone()).collect())
-    })
+    load(&mut faults).ok_or_else(|| Failure::of_faults(&faults))
 }
 
 /// One piece, if its type is listed.

@@ -35,10 +35,7 @@ pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
         std::env::set_current_dir("/").map_err(could_not)?;
     }
     let written = defaults::write_missing(paths).map_err(could_not)?;
-    let config = Config::load(paths).map_err(|error| {
-        let messages = error.0.iter().map(|fault| fault.message.clone()).collect();
-        Failure::all(ExitCode::Failure, messages)
-    })?;
+    let config = Config::load(paths).map_err(|error| Failure::of_faults(&error.0))?;
     log_to_stderr(config.broker.logging);
     for path in &written.created {
         info!(path = %path.display(), "default file written");
