@@ -53,6 +53,7 @@ def test_a_proxy_shows_its_profile_and_address_and_never_its_key(broker):  # 58
     assert handset.address[0] == "127.0.0.1"
     assert isinstance(handset.address, tuple)
     assert len(handset.authkey) == 16
+    assert handset.timeout is None
     assert handset.authkey not in repr(handset)
     assert repr(handset).startswith("<RemoteHandset {")
     assert repr(broker) == f"<Broker at 127.0.0.1:{broker.address[1]}>"

@@ -32,6 +32,12 @@ def test_what_is_no_address_is_refused_at_once(address):
         Broker(address)
 
 
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
+def test_what_is_no_time_is_refused_at_once(timeout):
+    with pytest.raises(ValueError, match=f"^timeout must be seconds, or None for no limit, found {timeout}$"):
+        Broker(("127.0.0.1", 1), timeout=timeout)
+
+
 def test_a_host_that_nobody_knows_is_named():
     with pytest.raises(AveException, match='^host "no such host": '):
         Broker(("no such host", 4000)).get_profile()

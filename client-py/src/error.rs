@@ -26,8 +26,8 @@ pub(crate) fn raised(py: Python<'_>, error: ClientError) -> PyErr {
 }
 
 /// A limit that is negative, too large or no number.
-pub(crate) fn bad_timeout(error: impl std::fmt::Display) -> PyErr {
-    PyValueError::new_err(format!("timeout: {error}"))
+pub(crate) fn bad_timeout(seconds: f64) -> PyErr {
+    PyValueError::new_err(format!("timeout must be seconds, or None for no limit, found {seconds}"))
 }
 
 fn made_of(py: Python<'_>, fault: Fault) -> PyResult<PyErr> {

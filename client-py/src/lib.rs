@@ -33,7 +33,8 @@ impl Broker {
     /// Connects to nothing yet. `timeout` is in seconds.
     #[new]
     fn new(address: (String, u16), timeout: Option<f64>, authkey: Option<String>) -> PyResult<Broker> {
-        let limit = timeout.map(Duration::try_from_secs_f64).transpose().map_err(error::bad_timeout)?;
+        let seconds = |timeout| Duration::try_from_secs_f64(timeout).map_err(|_| error::bad_timeout(timeout));
+        let limit = timeout.map(seconds).transpose()?;
         let credential = match authkey {
             Some(key) => Credential::Account { name: None, key: Secret::new(key) },
             None => Credential::Anonymous,

@@ -38,6 +38,8 @@ class RemoteResource(Remote):
     address: tuple[str, int]
     #: The key of that session.
     authkey: str
+    #: Calls have no time limit here; those that take long have one of their own.
+    timeout: None = None
 
     def __init__(self, handle: Handle) -> None:
         super().__init__(handle)
