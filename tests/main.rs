@@ -1,5 +1,12 @@
 //! The real binary over TCP: what clients, old and new, see of it. The numbers in names are those of the
 //! checks in `docs/protocol.md`, section 10.
 
+mod allocation;
+mod collateral;
 mod command_line;
+mod envelope;
+mod rights;
+mod stacks;
 mod support;
+mod transport;
+mod yielding;

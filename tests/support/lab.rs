@@ -5,19 +5,23 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
+use ave_client::{Broker, Credential, Options};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Peer};
+use super::{PATIENCE, Peer, names, pieces, stacks, wait_until};
 
-pub const ADMIN: &str = "admin key";
-pub const SHARE: &str = "share key";
+pub(crate) const ADMIN: &str = "admin key";
+pub(crate) const SHARE: &str = "share key";
 
 /// A running broker and its home.
-pub struct Lab {
+pub(crate) struct Lab {
     home: TempDir,
     child: Child,
     address: SocketAddr,
@@ -25,7 +29,8 @@ pub struct Lab {
 }
 
 /// What a lab is made from.
-pub struct Plan {
+#[derive(Clone)]
+pub(crate) struct Plan {
     broker: Value,
     authkeys: Value,
     equipment: Value,
@@ -34,7 +39,7 @@ pub struct Plan {
 
 impl Plan {
     /// Members of `broker.json` that differ from the usual ones.
-    pub fn broker(mut self, members: Value) -> Plan {
+    pub(crate) fn broker(mut self, members: Value) -> Plan {
         for (name, value) in members.as_object().expect("members") {
             self.broker[name] = value.clone();
         }
@@ -42,19 +47,19 @@ impl Plan {
     }
 
     /// The content of `authkeys.json`.
-    pub fn authkeys(mut self, keys: Value) -> Plan {
+    pub(crate) fn authkeys(mut self, keys: Value) -> Plan {
         self.authkeys = keys;
         self
     }
 
     /// The content of `equipment.json`.
-    pub fn equipment(mut self, profiles: Value) -> Plan {
+    pub(crate) fn equipment(mut self, profiles: Value) -> Plan {
         self.equipment = profiles;
         self
     }
 
     /// Members of `workspace.json` that differ from the usual ones.
-    pub fn workspace(mut self, members: Value) -> Plan {
+    pub(crate) fn workspace(mut self, members: Value) -> Plan {
         for (name, value) in members.as_object().expect("members") {
             self.workspace[name] = value.clone();
         }
@@ -62,13 +67,13 @@ impl Plan {
     }
 
     /// Gives every session a port of its own.
-    pub fn session_ports(self) -> Plan {
+    pub(crate) fn session_ports(self) -> Plan {
         let (first, last) = free_ports();
         self.broker(json!({"session_ports": [first, last]}))
     }
 
     /// Starts the broker and waits until it answers.
-    pub fn start(self) -> Lab {
+    pub(crate) fn start(self) -> Lab {
         let home = tempfile::tempdir().expect("a home");
         let config = home.path().join(".ave/config");
         fs::create_dir_all(&config).expect("a configuration folder");
@@ -87,13 +92,16 @@ impl Plan {
 }
 
 /// A range of ports nobody uses now, outside of those the system gives out by itself.
-fn free_ports() -> (u16, u16) {
+/// No two calls in one process give the same.
+pub(crate) fn free_ports() -> (u16, u16) {
     const COUNT: u16 = 8;
-    let start = 10_000 + (std::process::id() as u16 % 200) * 100;
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (start..32_000)
-        .step_by(COUNT.into())
-        .find(|first| (*first..*first + COUNT).all(|port| free(&port)))
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let start = 10_000 + (std::process::id() % 100) as u16 * 200;
+    let next = || Some(start + TAKEN.fetch_add(COUNT, Ordering::Relaxed));
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    std::iter::from_fn(next)
+        .take_while(|first| *first < 32_000)
+        .find(|first| (*first..*first + COUNT).all(free))
         .map(|first| (first, first + COUNT - 1))
         .expect("free ports")
 }
@@ -101,6 +109,7 @@ fn free_ports() -> (u16, u16) {
 fn start(home: &Path) -> (Child, SocketAddr, thread::JoinHandle<String>) {
     let mut child = command(home)
         .arg("--foreground")
+        .env("AVE_LOG", "ave_broker=trace")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -136,7 +145,7 @@ fn forward(mut stderr: impl Read + Send + 'static) -> thread::JoinHandle<String>
 
 impl Lab {
     /// A lab with both keys, no equipment, and workspaces that may run a few tools.
-    pub fn plan() -> Plan {
+    pub(crate) fn plan() -> Plan {
         Plan {
             broker: json!({"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}),
             authkeys: json!({"admin": ADMIN, "share": SHARE}),
@@ -149,60 +158,98 @@ impl Lab {
     }
 
     /// A running lab with this equipment and these stacks.
-    pub fn with(equipment: Value, stacks: Value) -> Lab {
+    pub(crate) fn with(equipment: Value, stacks: Value) -> Lab {
         Lab::plan().equipment(equipment).broker(json!({"stacks": stacks})).start()
     }
 
-    pub fn address(&self) -> SocketAddr {
+    /// A running lab with these pieces and stacks of them, by name.
+    pub(crate) fn of(names: &[&str], stacked: &[&[&str]]) -> Lab {
+        Lab::with(pieces(names), stacks(stacked))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
     /// A file of the home's `.ave` folder.
-    pub fn file(&self, path: &str) -> PathBuf {
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.home.path().join(".ave").join(path)
     }
 
     /// The broker's process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// An anonymous client.
-    pub fn client(&self) -> Peer {
+    pub(crate) fn client(&self) -> Peer {
         Peer::connect(self.address, "")
     }
 
     /// A client with the `admin` key.
-    pub fn admin(&self) -> Peer {
+    pub(crate) fn admin(&self) -> Peer {
         Peer::connect(self.address, ADMIN)
     }
 
     /// A client with the `share` key.
-    pub fn lister(&self) -> Peer {
+    pub(crate) fn lister(&self) -> Peer {
         Peer::connect(self.address, SHARE)
     }
 
     /// The identities (`serial` or `uid`) in one of the broker's lists.
-    pub fn list(&self, call: &str) -> Vec<String> {
-        let reply = self.admin().call(call, json!([]));
-        let list = reply["result"].as_array().unwrap_or_else(|| panic!("{call}: {reply}")).clone();
-        list.iter()
-            .map(|profile| profile.get("serial").or(profile.get("uid")).expect("an identity"))
-            .map(|identity| identity.as_str().expect("text").to_owned())
-            .collect()
+    pub(crate) fn list(&self, call: &str) -> Vec<String> {
+        names(&self.admin().result(call, json!([])))
+    }
+
+    /// What can be had now.
+    pub(crate) fn available(&self) -> Vec<String> {
+        self.list("list_available")
+    }
+
+    /// Waits until exactly this can be had, in list order.
+    pub(crate) fn wait_available(&self, names: &[&str]) {
+        wait_until(&format!("exactly {names:?} can be had"), || self.available() == names);
+    }
+
+    /// A client with our own library.
+    pub(crate) fn broker(&self) -> Broker {
+        self.broker_as(Credential::Anonymous)
+    }
+
+    /// A client with our own library and a key.
+    pub(crate) fn broker_as(&self, credential: Credential) -> Broker {
+        let options = Options { reply_limit: Some(PATIENCE), ..Options::default() };
+        Broker::new((self.address.ip().to_string(), self.address.port()), credential, options)
+    }
+
+    /// How long the broker's process has used the processors so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
+        // After the name in parentheses; times are in hundredths of a second.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
+    /// Stops the broker by a signal and returns what it logged.
+    pub(crate) fn stop(mut self) -> String {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("a process");
+        wait_until("the broker has ended", || self.has_ended());
+        self.log.take().expect("read once").join().expect("the log")
     }
 
     /// This broker's binary, for another command in the same home.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         command(self.home.path())
     }
 
     /// Whether the broker's process has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
     }
 }

@@ -1,20 +1,22 @@
 //! A lab for a test: the real broker in a home of its own, and peers that speak the original's protocol
 //! byte by byte.
 
+mod equipment;
 mod lab;
 mod peer;
 
-pub use lab::Lab;
-pub use peer::Peer;
+pub(crate) use equipment::{any, name, names, only, piece, piece_with, pieces, stacks, with};
+pub(crate) use lab::{ADMIN, Lab, SHARE, free_ports};
+pub(crate) use peer::{Peer, framed, plain, raised, request};
 
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must come. Generous, because machines are slow at times; a
 /// test that passes never waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits until a condition holds.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
