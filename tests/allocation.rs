@@ -114,7 +114,8 @@ fn circuits_must_exist_and_only_those_asked_for_are_shown_96_97_98() {
 
 #[test]
 fn a_handsets_result_has_its_known_members_and_those_asked_for_99() {
-    let lab = Lab::with(json!([piece_with("h1", json!({"usb.vid": "0fce", "imei": "1", "x": 2}))]), json!([]));
+    let lab =
+        Lab::with(json!([piece_with("h1", json!({"usb.vid": "0fce", "imei": "1", "x": 2}))]), json!([]));
     let got = lab.client().get(json!([any("handset")]));
     let expected = with(piece("h1"), json!({"usb.vid": "0fce"}));
     assert_eq!(got["resources"], json!([expected]));
@@ -222,7 +223,8 @@ fn a_piece_without_a_driver_answers_get_profile_and_names_what_is_missing() {
         assert_eq!(&session.result_on(resource, "get_profile", json!([])), resource);
         let (kind, message) = raised(&session.call_on(resource, "reboot", json!([])));
         assert_eq!(kind, "Exception");
-        let missing = format!("no driver for type \"{}\": reboot", resource["type"].as_str().expect("a type"));
+        let missing =
+            format!("no driver for type \"{}\": reboot", resource["type"].as_str().expect("a type"));
         assert_eq!(message, missing);
     }
 }

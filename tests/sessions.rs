@@ -81,7 +81,10 @@ fn a_session_accepts_its_key_only_and_tells_its_version_to_everybody_62_63_64() 
         }
         assert_eq!(reply, json!({"exception": "no such RPC: get_resources"}));
         let h1 = &got["resources"][0];
-        assert_eq!(peer.call_on(h1, "get_profile", json!([])), json!({"exception": "no such RPC: get_profile"}));
+        assert_eq!(
+            peer.call_on(h1, "get_profile", json!([])),
+            json!({"exception": "no such RPC: get_profile"})
+        );
         for call in ["stop", "crash", "yield_resources"] {
             assert_eq!(plain(&peer.call(call, json!([[only("h1")]]))), format!("no such RPC: {call}"));
         }
@@ -357,7 +360,8 @@ fn busy(lab: &Lab, granted: &Value) -> Peer {
     let workspace = &granted["resources"][0];
     let mut session = Peer::session_of(granted);
     session.ask(workspace, "run", json!([["sh", "-c", "touch started; exec sleep 600"]]));
-    let started = lab.home().join("workspaces").join(workspace["uid"].as_str().expect("a uid")).join("started");
+    let started =
+        lab.home().join("workspaces").join(workspace["uid"].as_str().expect("a uid")).join("started");
     wait_until("the tool runs", || started.exists());
     session
 }
@@ -440,12 +444,15 @@ fn session_ports_run_out_with_a_clear_exception_and_come_back() {
     assert_eq!(refused, ("Exception".to_owned(), "no free port available".to_owned()));
     assert_eq!(lab.available(), ["h9"]);
     holders.remove(0).close();
-    wait_until("a port is free again", || lab.client().call("get", json!([any("handset")])).get("result").is_some());
+    wait_until("a port is free again", || {
+        lab.client().call("get", json!([any("handset")])).get("result").is_some()
+    });
 }
 
 #[test]
 fn a_stack_is_lent_in_both_modes() {
-    let plan = Lab::plan().equipment(pieces(&["h1", "r1"])).broker(json!({"stacks": stacks(&[&["h1", "r1"]])}));
+    let plan =
+        Lab::plan().equipment(pieces(&["h1", "r1"])).broker(json!({"stacks": stacks(&[&["h1", "r1"]])}));
     for lab in [plan.clone().start(), plan.session_ports().start()] {
         let mut broker = lab.broker();
         let mut both = proxies(&mut broker, json!([any("relay"), any("handset")]));

@@ -51,12 +51,16 @@ fn a_handset_and_a_workspace_come_from_one_host_108() {
 fn handset_and_relay_come_from_one_stack_in_the_order_asked_109_110() {
     let lab = Lab::of(&["h1", "h2", "r1"], &[&["h2", "r1"]]);
     let (h, r, w) = (any("handset"), any("relay"), any("workspace"));
-    for order in [
-        [&h, &r, &w], [&h, &w, &r], [&r, &h, &w], [&r, &w, &h], [&w, &h, &r], [&w, &r, &h],
-    ] {
+    for order in [[&h, &r, &w], [&h, &w, &r], [&r, &h, &w], [&r, &w, &h], [&w, &h, &r], [&w, &r, &h]] {
         let names = got(&lab, json!(order));
         for (asked, name) in order.into_iter().zip(names) {
-            let expected = if *asked == h { "h2" } else if *asked == r { "r1" } else { "lab-" };
+            let expected = if *asked == h {
+                "h2"
+            } else if *asked == r {
+                "r1"
+            } else {
+                "lab-"
+            };
             assert!(name.starts_with(expected), "{name} for {asked}");
         }
     }
@@ -78,7 +82,8 @@ fn one_named_member_decides_which_stack_it_is_111_112_113() {
 
 #[test]
 fn members_of_stacks_are_matched_by_all_that_is_known_114() {
-    let equipment = json!([piece("h1"), piece_with("h2", json!({"pretty": "jane"})), piece("r1"), piece("r2")]);
+    let equipment =
+        json!([piece("h1"), piece_with("h2", json!({"pretty": "jane"})), piece("r1"), piece("r2")]);
     let lab = Lab::with(equipment, stacks(&[&["h1", "r1"], &["h2", "r2"]]));
     let jane = with(any("handset"), json!({"pretty": "jane"}));
     assert_eq!(got(&lab, json!([jane, any("relay")])), ["h2", "r2"]);
@@ -102,7 +107,10 @@ fn several_groups_come_in_the_order_asked_117_118_119() {
     let (h, r, w) = (any("handset"), any("relay"), any("workspace"));
     assert_eq!(got_groups(&lab, json!([[h, r], h])), ["h1", "r1", "h2"]);
     let names = got_groups(&lab, json!([[h, r, w], [h, r, w]]));
-    assert_eq!((&names[..2], &names[3..5]), (&["h1", "r1"].map(str::to_owned)[..], &["h2", "r2"].map(str::to_owned)[..]));
+    assert_eq!(
+        (&names[..2], &names[3..5]),
+        (&["h1", "r1"].map(str::to_owned)[..], &["h2", "r2"].map(str::to_owned)[..])
+    );
     assert!(names[2] != names[5] && [&names[2], &names[5]].iter().all(|name| name.starts_with("lab-")));
     let names = got_groups(&lab, json!([[h, r, w], h]));
     assert_eq!([&names[0], &names[1], &names[3]], ["h1", "r1", "h2"]);

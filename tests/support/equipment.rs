@@ -62,7 +62,7 @@ pub(crate) fn names(profiles: &Value) -> Vec<String> {
 }
 
 /// The identity of a profile.
-pub(crate) fn name(profile: &Value) -> String {
+fn name(profile: &Value) -> String {
     let identity = profile.get("serial").or(profile.get("uid")).and_then(Value::as_str);
     identity.unwrap_or_else(|| panic!("no identity: {profile}")).to_owned()
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
@@ -175,11 +175,6 @@ impl Lab {
         self.home.path()
     }
 
-    /// A file of the home's `.ave` folder.
-    pub(crate) fn file(&self, path: &str) -> PathBuf {
-        self.home.path().join(".ave").join(path)
-    }
-
     /// The broker's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -241,6 +236,18 @@ impl Lab {
         kill_process(pid, Signal::TERM).expect("a process");
         wait_until("the broker has ended", || self.has_ended());
         self.log.take().expect("read once").join().expect("the log")
+    }
+
+    /// Kills the broker, so that it cannot clean up.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("a process");
+        self.child.wait().expect("it was killed");
+    }
+
+    /// Starts a broker again in the home of one that has ended.
+    pub(crate) fn restart(&mut self) {
+        let (child, address, log) = start(self.home.path());
+        (self.child, self.address, self.log) = (child, address, Some(log));
     }
 
     /// This broker's binary, for another command in the same home.

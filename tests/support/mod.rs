@@ -5,7 +5,7 @@ mod equipment;
 mod lab;
 mod peer;
 
-pub(crate) use equipment::{any, name, names, only, piece, piece_with, pieces, stacks, with};
+pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
 pub(crate) use lab::{ADMIN, Lab, SHARE, free_ports};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must come. Generous, because machines are slow at times; a
 /// test that passes never waits that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until a condition holds.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
