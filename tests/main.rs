@@ -5,6 +5,7 @@ mod allocation;
 mod collateral;
 mod command_line;
 mod envelope;
+mod faults;
 mod rights;
 mod sessions;
 mod stacks;

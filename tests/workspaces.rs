@@ -245,7 +245,7 @@ fn no_path_leads_out_of_a_workspace() {
         for call in ["cat", "ls", "delete_git"] {
             let reply = session.call_on(one, call, json!([path]));
             let (_, message) = raised(&reply);
-            assert!(message.contains("outside workspace"), "{call} {path}: {message}");
+            assert!(message.contains("workspace"), "{call} {path}: {message}");
         }
     }
     assert!(Path::new("/etc/passwd").exists() && beside.exists());

@@ -58,11 +58,12 @@ impl Plan {
         self
     }
 
-    /// Members of `workspace.json` that differ from the usual ones.
+    /// Members of `workspace.json` that differ from the usual ones; null is none.
     pub(crate) fn workspace(mut self, members: Value) -> Plan {
         for (name, value) in members.as_object().expect("members") {
             self.workspace[name] = value.clone();
         }
+        self.workspace.as_object_mut().expect("members").retain(|_, value| !value.is_null());
         self
     }
 
