@@ -6,6 +6,7 @@ mod collateral;
 mod command_line;
 mod envelope;
 mod faults;
+mod hostile;
 mod rights;
 mod sessions;
 mod stacks;
