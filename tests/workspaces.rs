@@ -57,7 +57,7 @@ fn what_no_workspace_has_is_no_such_workspace_and_makes_none_142() {
         let want = json!([only("h1"), workspace(members.clone())]);
         let (kind, message) = client.get_refused(want);
         assert_eq!((kind.as_str(), message.starts_with("no such workspace")), ("NoSuch", true), "{message}");
-        assert_eq!(directories(&lab), [PathBuf::new(); 0], "{members}");
+        assert!(directories(&lab).is_empty(), "{members}");
         assert_eq!(lab.available(), ["h1"], "{members}");
     }
 }
@@ -124,7 +124,7 @@ fn a_client_gets_its_workspace_again_by_uid_145() {
     assert_eq!(lab.list("list_allocations_all").len(), 2);
     // However often it was granted, it is given back once.
     client.result("yield_resources", json!([expected]));
-    assert_eq!(directories(&lab), [PathBuf::new(); 0]);
+    assert!(directories(&lab).is_empty());
     assert_eq!(names(&client.result("list_allocations", json!([]))), ["h1"]);
 }
 
