@@ -233,10 +233,14 @@ impl Lab {
 
     /// Stops the broker by a signal and returns what it logged.
     pub(crate) fn stop(mut self) -> String {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("a process");
+        self.signal(Signal::TERM);
         wait_until("the broker has ended", || self.has_ended());
         self.log.take().expect("read once").join().expect("the log")
+    }
+
+    /// Sends the broker's process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a process");
     }
 
     /// Kills the broker, so that it cannot clean up.
