@@ -6,23 +6,26 @@ use crate::support::{Lab, any, names, only, piece, piece_with, pieces, stacks, w
 
 const TOGETHER: &str = "cannot allocate all equipment together";
 
+/// Waits until everything there is can be had; a workspace is there until its directory is deleted.
+fn all_free(lab: &Lab) {
+    wait_until("everything is free", || lab.list("list_equipment") == lab.available());
+}
+
 /// Asks with `get` in a connection of its own, which is closed again.
 fn got(lab: &Lab, want: Value) -> Vec<String> {
-    let all = lab.list("list_equipment").len();
     let mut client = lab.client();
     let names = names(&client.get(want)["resources"]);
     client.close();
-    wait_until("everything is free again", || lab.available().len() == all);
+    all_free(lab);
     names
 }
 
 /// The same with `get_multi_resources`.
 fn got_groups(lab: &Lab, groups: Value) -> Vec<String> {
-    let all = lab.list("list_equipment").len();
     let mut client = lab.client();
     let names = client.get_groups(groups);
     client.close();
-    wait_until("everything is free again", || lab.available().len() == all);
+    all_free(lab);
     names
 }
 
