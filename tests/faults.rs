@@ -8,7 +8,6 @@ use ave_client::{ClientError, Connection, Credential, Options};
 use ave_profile::Value as Wire;
 use ave_protocol::arguments::Arguments;
 use ave_protocol::message::Request;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -49,9 +48,9 @@ fn a_request_that_nobody_waits_for_any_more_lends_nothing() {
         let mut client = Connection::open(address, &Credential::Anonymous, &options).expect("a broker");
         let version = client.call(&Request::new("get_version", Arguments::default()));
         assert_eq!(version.expect("it is quick"), 1_i64.into());
-        lab.signal(Signal::STOP);
+        lab.pause();
         let late = client.call(&get);
-        lab.signal(Signal::CONT);
+        lab.resume();
         assert!(matches!(late, Err(ClientError::TimedOut)), "{late:?}");
         let next = client.call(&Request::new("get_version", Arguments::default()));
         assert!(next.is_err(), "not the answer to what was asked before: {next:?}");

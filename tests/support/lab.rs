@@ -238,9 +238,23 @@ impl Lab {
         self.log.take().expect("read once").join().expect("the log")
     }
 
-    /// Sends the broker's process a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("a process");
+    }
+
+    /// Stops the broker's process in the middle of what it does, and waits until it stands still.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        wait_until("every thread stands still", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a process");
+            let stats = tasks.map(|task| fs::read_to_string(task.expect("a thread").path().join("stat")));
+            stats.map(|stat| stat.expect("a thread")).all(|stat| stat.contains(") T "))
+        });
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// Kills the broker, so that it cannot clean up.
