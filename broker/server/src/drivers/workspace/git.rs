@@ -23,6 +23,33 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("LC_ALL", "C"),
 ];
 
+/// What a tree brings along is not run: neither its hooks nor what its submodules name. And nothing tidies up
+/// in the background of a tree that may be deleted at any time.
+const OPTIONS: [&str; 4] =
+    ["core.hooksPath=/dev/null", "gc.auto=0", "submodule.recurse=false", "diff.ignoreSubmodules=all"];
+
+/// What git and `clone` write into a tree's configuration, and names a script may want to set. All else could
+/// name a program for git to run.
+const CONFIGURATION: [(&str, &[&str]); 6] = [
+    (
+        "core",
+        &[
+            "repositoryformatversion",
+            "filemode",
+            "bare",
+            "logallrefupdates",
+            "ignorecase",
+            "precomposeunicode",
+            "symlinks",
+        ],
+    ),
+    ("branch", &["merge", "rebase", "remote"]),
+    ("extensions", &["objectformat", "refstorage"]),
+    ("remote", &["fetch", "tagopt", "url"]),
+    ("submodule", &["active", "url"]),
+    ("user", &["email", "name"]),
+];
+
 /// What `download_git` is asked for.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -62,6 +89,9 @@ pub(super) async fn download(work: &FileWork, tools: &mut Tools, wanted: Wanted)
         work.run(move |ground, _| clear(ground, &tree)).await?;
         return Err(refusal);
     }
+    if !empty {
+        git.is_harmless().await?;
+    }
     git.bring(&src, &refspec).await?;
     Ok(tree)
 }
@@ -78,6 +108,11 @@ pub(super) async fn make(work: &FileWork, tools: &mut Tools, path: &str) -> Resu
     let call = format!("make_git({path})");
     let mut git = Git { tools, root: work.ground().root(), tree: tree.clone(), deadline: None, call };
     let place = tree.to_string_lossy().into_owned();
+    if is_tree(&tree) {
+        git.is_harmless().await?;
+    } else if tree.join(".git").symlink_metadata().is_ok() {
+        return Err(Refusal::exception(format!("destination is not a git tree: {path}")));
+    }
     let what = format!("create git {place}");
     git.must(&what, &["init", "--quiet", "--initial-branch=master", "--", &place]).await?;
     let commit = ["-c", "commit.gpgsign=false", "commit", "--quiet", "--allow-empty", "--message=Empty"];
@@ -97,7 +132,9 @@ pub(super) async fn knows(
         return Ok(false);
     }
     let call = format!("has_git({path}, {refspec})");
-    Git { tools, root: work.ground().root(), tree, deadline: None, call }.knows(refspec).await
+    let mut git = Git { tools, root: work.ground().root(), tree, deadline: None, call };
+    git.is_harmless().await?;
+    git.knows(refspec).await
 }
 
 /// Removes a tree, git or not, but never the workspace itself.
@@ -137,9 +174,11 @@ fn clear(ground: &Ground, tree: &Path) -> Result<(), Refusal> {
     cleared.map_err(|error| failed(&tree.to_string_lossy(), &error))
 }
 
-/// A `.git` that is a file or a link would lead git elsewhere.
+/// A `.git` that is a file or a link would lead git elsewhere, and so would a `commondir` in it.
 fn is_tree(tree: &Path) -> bool {
-    tree.join(".git").symlink_metadata().is_ok_and(|found| found.is_dir())
+    let git = tree.join(".git");
+    git.symlink_metadata().is_ok_and(|found| found.is_dir())
+        && git.join("commondir").symlink_metadata().is_err()
 }
 
 /// One call's use of git on one tree.
@@ -160,6 +199,22 @@ impl Git<'_> {
         self.must(&format!("clone from {src} to {place}"), &words).await
     }
 
+    /// Makes sure that a tree, which a client may have filled as it likes, has git run no programs.
+    async fn is_harmless(&mut self) -> Result<(), Refusal> {
+        let config = self.tree.join(".git/config").to_string_lossy().into_owned();
+        let words = ["config", "--file", &config, "--no-includes", "--name-only", "--list"];
+        let found = self.run("look up", words.map(str::to_owned).into()).await?;
+        if found.code != 0 {
+            return Err(self.failed("look up", &found));
+        }
+        match found.output.lines().find(|name| !is_known(name)) {
+            Some(name) => {
+                Err(Refusal::exception(format!("{config}: wanted git's own configuration, found {name}")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// From any state of a tree to the wanted revision, fetched if need be.
     async fn bring(&mut self, src: &str, refspec: &str) -> Result<(), Refusal> {
         let name = ["refs/heads/", "refs/tags/"]
@@ -170,7 +225,11 @@ impl Git<'_> {
             // Fetching `ID:ID` would leave a stray branch named like the id.
             let wanted =
                 if is_commit_id(refspec) { refspec.to_owned() } else { format!("{refspec}:{refspec}") };
-            self.must_here(&format!("fetch {refspec}"), &["fetch", "--tags", "--", src, &wanted]).await?;
+            self.must_here(
+                &format!("fetch {refspec}"),
+                &["fetch", "--no-recurse-submodules", "--tags", "--", src, &wanted],
+            )
+            .await?;
         } else if self.is_checked_out() && self.is_upstream_branch(src, name).await? {
             return self.pull(src, name).await;
         }
@@ -203,12 +262,15 @@ impl Git<'_> {
     }
 
     async fn pull(&mut self, src: &str, name: &str) -> Result<(), Refusal> {
-        let status = self.here("look up", &["status", "--porcelain"]).await?;
+        let status = self.here("look up", &["status", "--porcelain", "--ignore-submodules=all"]).await?;
         if !status.output.trim().is_empty() {
             return Err(Refusal::exception(format!("can't pull into a dirty tree: {}", self.tree.display())));
         }
-        self.must_here(&format!("fetch {name}"), &["fetch", "--", src, &format!("refs/heads/{name}")])
-            .await?;
+        self.must_here(
+            &format!("fetch {name}"),
+            &["fetch", "--no-recurse-submodules", "--", src, &format!("refs/heads/{name}")],
+        )
+        .await?;
         self.must_here(&format!("merge {name}"), &["merge", "--no-edit", "FETCH_HEAD"]).await
     }
 
@@ -231,9 +293,9 @@ impl Git<'_> {
     }
 
     async fn run(&mut self, what: &str, words: Vec<String>) -> Result<Finished, Refusal> {
-        // Nothing tidies up in the background of a tree that may be deleted at any time.
-        let git = ["git", "-c", "gc.auto=0"].map(Into::into);
-        let argv = git.into_iter().chain(words.into_iter().map(Into::into)).collect();
+        let options = OPTIONS.iter().flat_map(|option| ["-c", option]);
+        let git = ["git"].into_iter().chain(options).map(Into::into);
+        let argv = git.chain(words.into_iter().map(Into::into)).collect();
         let limit = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let run = Run { argv, directory: self.root, environment: ENVIRONMENT, limit };
         self.tools.run(run).await.map_err(|refusal| match refusal.kind.as_str() {
@@ -251,6 +313,13 @@ impl Git<'_> {
         let message = [&[format!("failed to {what}").as_str()], fatal.as_slice()].concat().join(" ");
         run_error(message, Value::Text(self.call.clone()), &finished.output)
     }
+}
+
+/// Whether a name, `section.any thing.name`, is one of [`CONFIGURATION`].
+fn is_known(name: &str) -> bool {
+    let section = name.split('.').next().unwrap_or_default();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    CONFIGURATION.iter().any(|(known, names)| *known == section && names.contains(&last))
 }
 
 fn is_commit_id(refspec: &str) -> bool {

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use ave_profile::RefusalKind;
@@ -203,5 +204,57 @@ async fn a_git_that_was_made_can_be_downloaded_and_deleted() {
     assert_eq!(opened.bad("delete_git", json!(["a/tree"])).await.message, "Path a/tree does not exist");
     let message = opened.bad("delete_git", json!(["."])).await.message;
     assert_eq!(message, "not a directory within the workspace: .");
+    opened.close().await;
+}
+
+/// A client without any tool can still put what it likes into a tree, with `unzip` for one. Git must not
+/// run it with the broker's rights.
+#[tokio::test]
+async fn git_runs_nothing_that_a_tree_brings_along() {
+    let upstream = Upstream::new();
+    let src = upstream.folder.path().to_str().unwrap();
+    let lab = Lab::new();
+    let mut opened = lab.open().await;
+    opened.good("download_git", json!([src, "master", "tree"])).await;
+    let (tree, ran) = (opened.path.join("tree"), opened.path.join("ran"));
+    let command = format!("touch {}", ran.display());
+    for hook in ["post-checkout", "pre-commit", "post-merge", "reference-transaction"] {
+        let hook = tree.join(".git/hooks").join(hook);
+        fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        fs::write(&hook, format!("#!/bin/sh\n{command}\n")).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    opened.good("download_git", json!([src, "side", "tree"])).await;
+    opened.good("make_git", json!(["tree"])).await;
+    assert!(!ran.exists(), "a hook ran");
+
+    fs::write(tree.join(".git/info/attributes"), "* filter=f\n").unwrap();
+    let config = tree.join(".git/config");
+    let harmless = fs::read_to_string(&config).unwrap();
+    let odd = [
+        (format!("[filter \"f\"]\n\tsmudge = {command}; cat\n"), "filter.f.smudge"),
+        (format!("[core]\n\tfsmonitor = {command}\n"), "core.fsmonitor"),
+        (format!("[remote \"x\"]\n\tuploadpack = {command};\n"), "remote.x.uploadpack"),
+        ("[include]\n\tpath = ../elsewhere\n".to_owned(), "include.path"),
+    ];
+    for (addition, name) in odd {
+        fs::write(&config, format!("{harmless}{addition}")).unwrap();
+        for (call, arguments) in [
+            ("download_git", json!([src, "v1", "tree"])),
+            ("make_git", json!(["tree"])),
+            ("has_git", json!(["tree", "master"])),
+        ] {
+            let message = opened.bad(call, arguments).await.message;
+            assert!(
+                message.ends_with(&format!("git's own configuration, found {name}")),
+                "{call}: {message}"
+            );
+        }
+    }
+    fs::write(&config, harmless).unwrap();
+    fs::write(tree.join(".git/commondir"), "../elsewhere").unwrap();
+    let message = opened.bad("make_git", json!(["tree"])).await.message;
+    assert!(message.starts_with("destination is not a git tree"), "{message}");
+    assert!(!ran.exists(), "something ran");
     opened.close().await;
 }
