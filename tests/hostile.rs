@@ -381,7 +381,7 @@ fn odd_profiles_are_refused_and_cost_their_sender_only() {
         (handset(json!({"serial": ""})), "no such resource"),
         (handset(json!({"serial": huge})), "no such resource"),
         (handset(json!({huge: 1})), "no such resource"),
-        (handset(members), "no such resource"),
+        (handset(members), "too much in one call: at most 8192 "),
         (handset(json!({"power_state": null})), "no such resource"),
         (json!([with(any("relay"), json!({"circuits": 1}))]), ""),
         (json!([with(any("relay"), json!({"circuits": [["x"]]}))]), ""),

@@ -14,6 +14,9 @@ use crate::stacks::counted;
 /// How many candidates one request may look at, so that no request holds up the others for long.
 pub const SEARCH_STEPS_MAX: u32 = 200_000;
 
+/// How heavy a profile one step compares; no profile of a real lab takes two.
+const STEP_WEIGHT: usize = 256;
+
 /// What is left of [`SEARCH_STEPS_MAX`].
 #[derive(Debug)]
 pub(crate) struct Steps(u32);
@@ -56,6 +59,8 @@ pub(crate) struct Wants<'r> {
     keys: Option<Vec<Key>>,
     /// For each request the first that is equal to it.
     equals: Vec<usize>,
+    /// What comparing all requests with one piece costs, in steps.
+    cost: usize,
 }
 
 impl<'r> Wants<'r> {
@@ -70,7 +75,8 @@ impl<'r> Wants<'r> {
         let first_equal = |request: &&Request| {
             requests.iter().position(|earlier| earlier.profile == request.profile).unwrap_or_default()
         };
-        Wants { keys, equals: requests.iter().map(first_equal).collect(), requests }
+        let cost = requests.iter().map(|request| 1 + request.profile.weight() / STEP_WEIGHT).sum();
+        Wants { keys, equals: requests.iter().map(first_equal).collect(), cost, requests }
     }
 
     fn is_equal(&self, other: &Wants) -> bool {
@@ -201,7 +207,7 @@ impl<'e> Search<'e> {
     /// Which members of a stack each request could have.
     fn matching(&mut self, wants: &Wants, among: Among, rank: u32) -> Result<Matching, TooComplex> {
         let members = &self.equipment.stacks[rank].members;
-        self.steps.spend(members.len() * wants.requests.len())?;
+        self.steps.spend(members.len() * wants.cost)?;
         let places = |request: &&Request| {
             let fits = |id: ItemId| {
                 let item = self.equipment.item(id);

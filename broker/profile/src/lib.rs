@@ -15,4 +15,4 @@ pub use kind::{Kept, Kind, KindTable, Rule};
 pub use profile::Profile;
 pub use refusal::{Refusal, RefusalKind};
 pub use value::{Budget, Map, Value};
-pub use want::{GROUPS_MAX, PROFILES_MAX, Want};
+pub use want::{GROUPS_MAX, PROFILES_MAX, WEIGHT_MAX, Want, weighed};

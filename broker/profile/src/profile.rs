@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::value::map_weight;
 use crate::{Map, Value};
 
 /// The members of a profile. Every member is the lab's own word; only `type` and the identity field of
@@ -17,6 +18,11 @@ impl Profile {
     /// The `type` member, if it is there and a string.
     pub fn kind(&self) -> Option<&str> {
         self.0.get("type").and_then(Value::as_str)
+    }
+
+    /// What looking at all of it costs, as [`Value::weight`] has it.
+    pub fn weight(&self) -> usize {
+        map_weight(&self.0)
     }
 
     /// A profile of a JSON object, for tests and defaults. Anything but an object gives an empty profile.

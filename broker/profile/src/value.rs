@@ -88,6 +88,18 @@ impl Value {
         }
     }
 
+    /// What looking at all of it costs: one for each value and each member's name, and one more for every
+    /// kilobyte of text.
+    pub fn weight(&self) -> usize {
+        match self {
+            Value::Text(text) => text_weight(text.len()),
+            Value::Bytes(bytes) => text_weight(bytes.len()),
+            Value::List(list) => 1 + list.iter().map(Value::weight).sum::<usize>(),
+            Value::Map(map) => map_weight(map),
+            _ => 1,
+        }
+    }
+
     /// JSON's name of this value's type, for messages.
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -100,6 +112,15 @@ impl Value {
             Value::Map(_) => "object",
         }
     }
+}
+
+fn text_weight(bytes: usize) -> usize {
+    1 + bytes / 1024
+}
+
+/// The weight of an object with these members.
+pub(crate) fn map_weight(map: &Map) -> usize {
+    1 + map.iter().map(|(name, value)| text_weight(name.len()) + value.weight()).sum::<usize>()
 }
 
 impl PartialEq for Value {
@@ -396,6 +417,15 @@ mod tests {
         assert!(read("[1,2]", 3).is_ok());
         let error = read("[1,2,3]", 3).unwrap_err();
         assert!(error.to_string().contains("too many values"), "{error}");
+    }
+
+    #[test]
+    fn weight_counts_values_names_and_long_texts() {
+        let weight = |json| Value::from(json).weight();
+        assert_eq!(weight(json!(null)), 1);
+        assert_eq!(weight(json!([1, [2, "x"]])), 5);
+        assert_eq!(weight(json!({"a": "x".repeat(10 << 10)})), 13);
+        assert_eq!(weight(json!({"a".repeat(1024): true})), 4);
     }
 
     #[test]

@@ -8,6 +8,10 @@ pub const PROFILES_MAX: usize = 64;
 /// How many groups one call may name.
 pub const GROUPS_MAX: usize = 16;
 
+/// How much one call may ask about, as [`Value::weight`] has it: a hundred profiles as labs have them.
+/// All of it may be compared with each piece.
+pub const WEIGHT_MAX: usize = 8192;
+
 /// Groups of profiles. All of a group comes from one stack of one host; groups are independent, and
 /// all of them succeed or fail together. (Specification 5.1.)
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +27,7 @@ impl Want {
     /// # Errors
     /// Type `Exception` if an argument is neither, has no `type`, or the call exceeds a limit.
     pub fn of_get(args: &[Value]) -> Result<Want, Refusal> {
+        weighed(args, WEIGHT_MAX)?;
         if args.iter().any(|arg| matches!(arg, Value::List(_))) {
             return Want::of_groups(args);
         }
@@ -34,6 +39,7 @@ impl Want {
     /// # Errors
     /// As for [`Want::of_get`].
     pub fn of_groups(args: &[Value]) -> Result<Want, Refusal> {
+        weighed(args, WEIGHT_MAX)?;
         let group = |arg: &Value| match arg {
             Value::List(list) => list.iter().map(profile).collect(),
             _ => Ok(vec![profile(arg)?]),
@@ -60,6 +66,20 @@ impl Want {
         }
         Ok(self)
     }
+}
+
+/// Makes sure that arguments are not so much that looking at them would hold up others.
+///
+/// # Errors
+/// Type `Exception` if together they weigh more than `weight_max`.
+pub fn weighed(args: &[Value], weight_max: usize) -> Result<(), Refusal> {
+    let found: usize = args.iter().map(Value::weight).sum();
+    if found > weight_max {
+        return Err(Refusal::exception(format!(
+            "too much in one call: at most {weight_max} values, members and kilobytes of text, found {found}"
+        )));
+    }
+    Ok(())
 }
 
 fn profile(value: &Value) -> Result<Profile, Refusal> {
@@ -106,5 +126,7 @@ mod tests {
         assert!(message(json!(["handset"])).contains("not an object: \"handset\""));
         assert!(message(json!(vec![json!({"type": "handset"}); PROFILES_MAX + 1])).contains("found 65"));
         assert!(message(json!(vec![json!([{"type": "handset"}]); GROUPS_MAX + 1])).contains("found 17"));
+        let heavy = message(json!([{"type": "relay", "circuits": vec!["usb.pc.vcc"; WEIGHT_MAX]}]));
+        assert!(heavy.starts_with("too much in one call: at most 8192 "), "{heavy}");
     }
 }

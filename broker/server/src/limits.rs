@@ -9,6 +9,10 @@ pub(crate) const ORDERS_MAX: usize = 256;
 /// How many questions of connections may wait at one session; further ones wait at their connection.
 pub(crate) const QUESTIONS_MAX: usize = 32;
 
+/// How much one call may give back, as `Value::weight` has it: ten thousand pieces with all their members.
+/// The hub looks at each.
+pub(crate) const YIELD_WEIGHT_MAX: usize = 1 << 18;
+
 /// How many calls may wait at one piece, which makes one at a time.
 pub(crate) const CALLS_WAITING_MAX: usize = 64;
 

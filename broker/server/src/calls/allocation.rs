@@ -1,7 +1,7 @@
 //! `get`, `yield_resources` and `close_session`. (Specification 4.1, 5.1, 5.10.)
 
 use ave_core::{Door, Granted};
-use ave_profile::{Map, Profile, Refusal, RefusalKind, Value, Want};
+use ave_profile::{Map, Profile, Refusal, RefusalKind, Value, Want, weighed};
 use ave_protocol::arguments::Bound;
 use ave_protocol::error::Fault;
 use ave_protocol::message::{Encoding, Reply};
@@ -10,6 +10,7 @@ use tracing::info;
 use super::broker::Client;
 use super::table::Method;
 use crate::connection::Outcome;
+use crate::limits::YIELD_WEIGHT_MAX;
 use crate::session::SessionHandle;
 use crate::site::{Site, address_value, random_u64};
 
@@ -67,7 +68,7 @@ pub(crate) fn entry(session: &SessionHandle, encoding: Encoding) -> Map {
 /// Gives equipment back at the broker's door.
 pub(crate) async fn yield_resources(client: &Client, bound: Bound) -> Result<Value, Refusal> {
     let session = client.session().await.ok_or_else(Refusal::session_closed)?;
-    let profiles = profiles(&bound.rest())?;
+    let profiles = given_back(&bound.rest())?;
     let given_back = client.site.hub.give_back(session.id, Door::Broker, profiles).await?;
     Ok(given_back.into())
 }
@@ -81,6 +82,12 @@ pub(crate) async fn close_session(site: &Site, bound: Bound) -> Result<Value, Re
     session.end();
     session.wait_closed().await;
     Ok(Value::Null)
+}
+
+/// The profiles of pieces that are given back.
+pub(crate) fn given_back(values: &[Value]) -> Result<Vec<Profile>, Refusal> {
+    weighed(values, YIELD_WEIGHT_MAX)?;
+    profiles(values)
 }
 
 /// A list of profiles, as arguments carry it.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ave_core::Core;
-use ave_profile::{Profile, Refusal, Value};
+use ave_profile::{Profile, Refusal, Value, WEIGHT_MAX, weighed};
 use ave_protocol::arguments::Bound;
 
 use super::allocation::profile;
@@ -82,6 +82,9 @@ fn written(profiles: &[Arc<Profile>]) -> Value {
 fn filter(bound: &Bound) -> Result<Option<Profile>, Refusal> {
     match bound.get("profile") {
         Value::Null => Ok(None),
-        value => profile(value).map(Some),
+        value => {
+            weighed(std::slice::from_ref(value), WEIGHT_MAX)?;
+            profile(value).map(Some)
+        }
     }
 }

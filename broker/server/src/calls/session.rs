@@ -9,7 +9,7 @@ use ave_protocol::arguments::{Bound, Signature};
 use ave_protocol::error::Fault;
 use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
 
-use super::allocation::{entry, profile, profiles};
+use super::allocation::{entry, given_back, profile, profiles};
 use crate::connection::{Answering, Outcome};
 use crate::session::SessionHandle;
 use crate::site::Site;
@@ -108,7 +108,7 @@ impl Proxy {
     async fn yield_resources(&self, session: &SessionHandle, bound: Bound) -> Result<Value, Refusal> {
         let value = bound.get("profiles");
         let wrong = || Refusal::exception(format!("wanted a list of profiles, found {}", value.type_name()));
-        let profiles = profiles(value.as_list().ok_or_else(wrong)?)?;
+        let profiles = given_back(value.as_list().ok_or_else(wrong)?)?;
         self.site.hub.give_back(session.id, Door::Session, profiles).await?;
         Ok(Value::Null)
     }
