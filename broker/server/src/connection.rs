@@ -16,6 +16,7 @@ use tracing::{debug, info};
 use crate::calls::broker::Client;
 use crate::calls::session::Proxy;
 use crate::keys::Caller;
+use crate::log::brief;
 use crate::session::SessionHandle;
 use crate::site::{Site, random};
 use crate::wire::{Wire, WireError};
@@ -144,8 +145,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         if !silent {
             reply.encode(encoding, &mut output);
             wire.send(&mut output).await?;
-        } else if !matches!(reply, Reply::Result(_)) {
-            info!(?reply, "an asynchronous call failed");
+        } else {
+            log_failure(reply);
         }
         match outcome {
             Outcome::Answer(_) => {}
@@ -154,6 +155,20 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 return Ok(());
             }
             _ => return Ok(()),
+        }
+    }
+}
+
+/// Nobody else will hear of it. What a rejected request said is left out: it may hold a key.
+fn log_failure(reply: &Reply) {
+    match reply {
+        Reply::Result(_) => {}
+        Reply::Fault(fault) => {
+            info!(kind = brief(&fault.kind), why = brief(&fault.message), "an asynchronous call failed");
+        }
+        Reply::Plain(text) => {
+            let check = text.split(':').next().unwrap_or_default();
+            info!(check = brief(check), "an asynchronous call was rejected");
         }
     }
 }

@@ -12,6 +12,7 @@ mod hub;
 mod inventory;
 mod keys;
 mod limits;
+mod log;
 mod piece;
 mod ports;
 mod session;

@@ -13,6 +13,9 @@ pub(crate) const QUESTIONS_MAX: usize = 32;
 /// The hub looks at each.
 pub(crate) const YIELD_WEIGHT_MAX: usize = 1 << 18;
 
+/// How much of what a peer said goes into the log, in characters.
+pub(crate) const LOGGED_CHARS_MAX: usize = 300;
+
 /// How many calls may wait at one piece, which makes one at a time.
 pub(crate) const CALLS_WAITING_MAX: usize = 64;
 

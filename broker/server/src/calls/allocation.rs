@@ -11,6 +11,7 @@ use super::broker::Client;
 use super::table::Method;
 use crate::connection::Outcome;
 use crate::limits::YIELD_WEIGHT_MAX;
+use crate::log::brief;
 use crate::session::SessionHandle;
 use crate::site::{Site, address_value, random_u64};
 
@@ -30,7 +31,7 @@ pub(crate) async fn get(
     match client.site.hub.get(session.id, want, random_u64()).await {
         Ok(groups) => Outcome::Answer(Reply::Result(shape(session, method, groups, encoding))),
         Err(refusal) => {
-            info!(session = %session.id, %refusal, "refused");
+            info!(session = %session.id, kind = refusal.kind.as_str(), why = brief(&refusal.message), "refused");
             Fault::from(refusal).into()
         }
     }
