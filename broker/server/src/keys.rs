@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ave_profile::SessionId;
 use ave_protocol::handshake::{Answer, KeyId, Salt, Secret, Verifier};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::yield_now;
 
-use crate::limits::DIGEST_TRIALS_MAX;
+use crate::limits::{DIGEST_TRIALS_MAX, DIGESTS_AT_ONCE};
 use crate::session::SessionHandle;
 
 /// Who is at the other end of a connection, as its handshake showed.
@@ -131,15 +131,18 @@ impl Keys {
         if names.is_empty() { Caller::Unknown } else { Caller::Accounts(names) }
     }
 
-    /// The original's digest names no key: each session's is tried, away from the runtime's threads.
+    /// The original's digest names no key: each session's is tried, some at a time, so that others have
+    /// their turn in between. Not on the threads for files, which workspaces may keep busy for long.
     async fn try_sessions(&self, salt: &Salt, digest: &[u8; 16]) -> Caller {
         let Ok(_turn) = self.trials.acquire().await else { return Caller::Unknown };
         let sessions: Vec<_> =
             self.sessions.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let (salt, digest) = (*salt, *digest);
-        let found = spawn_blocking(move || {
-            sessions.into_iter().find(|handle| handle.verifier.verify_original(&salt, &digest))
-        });
-        found.await.ok().flatten().map_or(Caller::Unknown, Caller::Session)
+        for some in sessions.chunks(DIGESTS_AT_ONCE) {
+            if let Some(handle) = some.iter().find(|handle| handle.verifier.verify_original(salt, digest)) {
+                return Caller::Session(handle.clone());
+            }
+            yield_now().await;
+        }
+        Caller::Unknown
     }
 }

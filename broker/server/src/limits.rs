@@ -36,3 +36,6 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many handshakes may try the original's digest against all sessions at once: it costs a hash for
 /// each session, and must not take the processor from those who are already in.
 pub(crate) const DIGEST_TRIALS_MAX: usize = 1;
+
+/// How many of those hashes are made before others have their turn: a tenth of a millisecond's worth.
+pub(crate) const DIGESTS_AT_ONCE: usize = 128;

@@ -2,6 +2,7 @@
 //! `wlan`, and guests who talk over pipes. Time is the test's own.
 
 mod guest;
+mod load;
 mod sessions;
 
 use std::collections::BTreeMap;
