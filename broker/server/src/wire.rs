@@ -6,6 +6,7 @@ use std::io;
 use ave_protocol::frame::{self, FrameError};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Duration, timeout};
 
 /// How much a peer may send ahead while its call is being answered; then it has to wait.
 const READ_AHEAD_MAX: usize = 64 * 1024;
@@ -16,6 +17,10 @@ const READ_CHUNK: usize = 2 * 1024;
 /// Buffers that grew beyond this for one message are given back after it.
 const BUFFER_KEPT_MAX: usize = 16 * 1024;
 
+/// How long a peer may take nothing of what it is sent. It may be stopped in a debugger, but the memory of
+/// its answer cannot be kept for ever.
+const SEND_STALL_LIMIT: Duration = Duration::from_secs(120);
+
 /// Why no further frame comes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
@@ -25,6 +30,9 @@ pub(crate) enum WireError {
     /// The peer announced a frame above the limit.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// The peer does not take what it is sent.
+    #[error("the peer took nothing for {} s", SEND_STALL_LIMIT.as_secs())]
+    Stalled,
     /// The connection broke.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -72,8 +80,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends the frames in `output`, and empties it.
     pub(crate) async fn send(&mut self, output: &mut BytesMut) -> Result<(), WireError> {
-        self.stream.write_all(output).await?;
-        output.clear();
+        while !output.is_empty() {
+            let writing = timeout(SEND_STALL_LIMIT, self.stream.write_buf(output));
+            if writing.await.map_err(|_| WireError::Stalled)?? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
         if output.capacity() > BUFFER_KEPT_MAX {
             *output = BytesMut::new();
         }
@@ -137,6 +149,25 @@ mod tests {
         }
         peer.write_all(&frame[6..]).await.unwrap();
         assert_eq!(wire.frame().await.unwrap(), &b"payload"[..]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_may_be_slow_but_not_for_ever() {
+        let (mut peer, ours) = duplex(8);
+        let mut wire = Wire::new(ours, 16);
+        let slow = tokio::spawn(async move {
+            for _ in 0..5 {
+                tokio::time::sleep(SEND_STALL_LIMIT / 2).await;
+                peer.read_exact(&mut [0; 8]).await.unwrap();
+            }
+            peer
+        });
+        wire.send(&mut framed(&[7; 36])).await.unwrap();
+        let _peer = slow.await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let stalled = timeout(SEND_STALL_LIMIT * 2, wire.send(&mut framed(&[7; 36]))).await;
+        assert!(matches!(stalled, Ok(Err(WireError::Stalled))), "{stalled:?}");
+        assert_eq!(begun.elapsed(), SEND_STALL_LIMIT);
     }
 
     #[tokio::test]
