@@ -7,15 +7,17 @@ use std::sync::Arc;
 use ave_protocol::error::Fault;
 use ave_protocol::frame::FrameError;
 use ave_protocol::handshake::{self, Answer, Salt};
-use ave_protocol::message::{Encoding, Envelope, Reply};
+use ave_protocol::message::{Encoding, Envelope, Malformed, Reply};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 use tracing::{debug, info};
 
 use crate::calls::broker::Client;
 use crate::calls::session::Proxy;
 use crate::keys::Caller;
+use crate::limits::LARGE_FRAME_BYTES;
 use crate::log::brief;
 use crate::session::SessionHandle;
 use crate::site::{Site, random};
@@ -129,7 +131,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             Err(WireError::Closed) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let envelope = match read(payload, site, &mut encoding) {
+        let envelope = match read(payload, site, &mut encoding).await {
             Ok(envelope) => envelope,
             Err(reply) => {
                 reply.encode(encoding, &mut output);
@@ -173,11 +175,23 @@ fn log_failure(reply: &Reply) {
     }
 }
 
-fn read(payload: Bytes, site: &Site, encoding: &mut Encoding) -> Result<Envelope, Reply> {
-    let envelope = Envelope::parse(&payload, &site.config.broker.limits)
-        .map_err(|malformed| Reply::Plain(malformed.to_string()))?;
+async fn read(payload: Bytes, site: &Site, encoding: &mut Encoding) -> Result<Envelope, Reply> {
+    let envelope = parse(&payload, site).await.map_err(|malformed| Reply::Plain(malformed.to_string()))?;
     *encoding = Encoding::of(&payload);
     Ok(envelope)
+}
+
+/// A large frame takes a second and a gigabyte to read: one at a time, and not on the runtime's threads.
+async fn parse(payload: &Bytes, site: &Site) -> Result<Envelope, Malformed> {
+    let limits = &site.config.broker.limits;
+    if payload.len() <= LARGE_FRAME_BYTES {
+        return Envelope::parse(payload, limits);
+    }
+    let _turn = site.large_frames.acquire().await;
+    let (content, limits) = (payload.clone(), limits.clone());
+    // Only a runtime that is shutting down does not begin it.
+    let parsed = spawn_blocking(move || Envelope::parse(&content, &limits)).await;
+    parsed.unwrap_or_else(|_| Err(Malformed::of(payload)))
 }
 
 /// Answers one call while watching for the loss of the peer.

@@ -39,3 +39,6 @@ pub(crate) const DIGEST_TRIALS_MAX: usize = 1;
 
 /// How many of those hashes are made before others have their turn: a tenth of a millisecond's worth.
 pub(crate) const DIGESTS_AT_ONCE: usize = 128;
+
+/// A frame above this is read in its turn: the others would notice the milliseconds it takes.
+pub(crate) const LARGE_FRAME_BYTES: usize = 1 << 20;

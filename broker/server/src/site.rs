@@ -2,6 +2,7 @@
 
 use ave_profile::{KindTable, Value};
 use ave_protocol::handshake::Secret;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -21,6 +22,8 @@ pub(crate) struct Site {
     pub(crate) address: (String, u16),
     /// Ports of their own for sessions, if the lab wants that.
     pub(crate) ports: Option<Ports>,
+    /// Whose turn it is to have a large frame read.
+    pub(crate) large_frames: Semaphore,
     /// Cancelled when the broker is to stop.
     pub(crate) stop: CancellationToken,
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use ave_core::{Core, Event};
 use ave_profile::KindTable;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -54,6 +55,7 @@ pub async fn serve(
         kinds,
         drivers,
         hub: handle,
+        large_frames: Semaphore::new(1),
         stop: stop.clone(),
         config,
     });

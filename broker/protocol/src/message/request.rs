@@ -54,6 +54,13 @@ impl Serialize for Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed(String);
 
+impl Malformed {
+    /// The answer to this payload.
+    pub fn of(payload: &[u8]) -> Malformed {
+        Malformed(echo(payload))
+    }
+}
+
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "malformed JSON: {}", self.0)
@@ -83,7 +90,7 @@ impl Envelope {
     pub fn parse(payload: &[u8], limits: &Limits) -> Result<Envelope, Malformed> {
         match Encoding::read(payload, limits) {
             Some(Value::Map(members)) => Ok(Envelope(members)),
-            _ => Err(Malformed(echo(payload))),
+            _ => Err(Malformed::of(payload)),
         }
     }
 

@@ -1,11 +1,14 @@
 //! One client's load is not another's delay.
 
-use serde_json::json;
+use std::pin::pin;
+
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 
 use super::House;
+use crate::limits::LARGE_FRAME_BYTES;
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -25,4 +28,18 @@ fn a_proxy_gets_in_while_all_threads_for_files_are_busy() {
         drop(release);
         busy.await.unwrap().unwrap_err();
     });
+}
+
+#[tokio::test]
+async fn a_large_frame_waits_for_its_turn_and_keeps_nobody_else_waiting() {
+    let house = House::new(&[]).await;
+    let turn = house.site.large_frames.acquire().await.unwrap();
+    let (mut large, mut small) = (house.guest("").await, house.guest("").await);
+    let long = "x".repeat(LARGE_FRAME_BYTES);
+    large.ask(&Value::Null, "get_version", json!([long]), false).await;
+    assert_eq!(small.call("get_version", json!([])).await.unwrap(), json!({"result": 1}));
+    let mut reply = pin!(large.reply());
+    assert!(timeout(Duration::from_millis(50), reply.as_mut()).await.is_err());
+    drop(turn);
+    assert_eq!(reply.await.unwrap()["exception"]["type"], "TypeError");
 }

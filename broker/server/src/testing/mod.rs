@@ -13,6 +13,7 @@ use ave_profile::{KindTable, Profile};
 use ave_protocol::handshake::Secret;
 use serde_json::json;
 use tokio::io::duplex;
+use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,7 @@ impl House {
             hub: handle,
             address: ("localhost".to_owned(), 4000),
             ports: None,
+            large_frames: Semaphore::new(1),
             stop,
         });
         let piece =
