@@ -8,7 +8,7 @@ use ave_profile::Refusal;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::LISTED_MAX;
-use super::paths::{Ground, outside};
+use super::paths::{Ground, bounded, outside};
 
 /// What matches `pattern` below the directory `path`, in the order of names. Directories that lead out of
 /// the workspace are not looked into.
@@ -23,6 +23,7 @@ pub(super) fn list(
 ) -> Result<Vec<PathBuf>, Refusal> {
     // An absolute pattern overrides the path, which still has to be a good one.
     ground.inside(path)?;
+    bounded(pattern)?;
     let split = pattern.split_inclusive('/').take_while(|step| !is_pattern(step)).map(str::len).sum();
     let (plain, patterns) = pattern.split_at(split);
     let plain = Path::new(path).join(plain).to_string_lossy().into_owned();
@@ -34,10 +35,10 @@ pub(super) fn list(
         }
         let mut next = Vec::new();
         for directory in found.iter().filter(|directory| ground.holds(directory)) {
+            matching(directory, step, &mut next, stop);
             if stop.is_cancelled() {
                 return Err(Refusal::exception("ls was given up"));
             }
-            matching(directory, step, &mut next);
             if next.len() > LISTED_MAX {
                 return Err(Refusal::exception(format!("more than {LISTED_MAX} paths match: {pattern}")));
             }
@@ -49,7 +50,7 @@ pub(super) fn list(
     Ok(found)
 }
 
-fn matching(directory: &Path, step: &str, found: &mut Vec<PathBuf>) {
+fn matching(directory: &Path, step: &str, found: &mut Vec<PathBuf>, stop: &CancellationToken) {
     if !is_pattern(step) {
         return found.push(directory.join(step));
     }
@@ -60,7 +61,7 @@ fn matching(directory: &Path, step: &str, found: &mut Vec<PathBuf>) {
         if (name[0] != '.' || pattern[0] == '.') && matches(&pattern, &name) {
             found.push(entry.path());
         }
-        if found.len() > LISTED_MAX {
+        if found.len() > LISTED_MAX || stop.is_cancelled() {
             return;
         }
     }
@@ -130,6 +131,7 @@ fn in_class(class: &[char], character: char) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::limits::PATH_BYTES_MAX;
     use super::*;
 
     #[test]
@@ -186,6 +188,8 @@ mod tests {
         assert_eq!(list("", "a").unwrap(), ["a"]);
         assert_eq!(list("missing", "*").unwrap(), [""; 0]);
         assert_eq!(list("a", &format!("{}/b/*", root.display())).unwrap(), ["b/x"]);
+        let long = format!("*{}", "[".repeat(PATH_BYTES_MAX));
+        assert!(list("", &long).unwrap_err().contains("at most 4096 bytes"));
         for (path, pattern) in
             [("..", "*"), ("", "../*"), ("", "/etc/*"), ("", "*/../../*"), ("c", "*"), ("", "c/*")]
         {

@@ -66,7 +66,8 @@ pub(super) fn outside(path: &str) -> Refusal {
     Refusal::exception(format!("path cannot be outside workspace: {path}"))
 }
 
-fn bounded(path: &str) -> Result<&str, Refusal> {
+/// The path, or pattern, if no limit forbids it.
+pub(super) fn bounded(path: &str) -> Result<&str, Refusal> {
     if path.len() > PATH_BYTES_MAX || path.contains('\0') {
         return Err(Refusal::exception(format!(
             "a path must have at most {PATH_BYTES_MAX} bytes and no null byte, found {} bytes",
