@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::READY;
-use super::pid_file::{Found, look};
+use super::pid_file::{Found, PidFile, look};
 use crate::cli::{ExitCode, Failure, Outcome};
 use crate::config::Paths;
 
@@ -186,10 +186,10 @@ fn has_ended(paths: &Paths, pid: Pid, limit: Duration) -> bool {
     true
 }
 
-/// Removes what a broker that was killed leaves in `run`, unless a new one has come.
+/// Removes what a broker that was killed leaves in `run`, unless a new one has come: whoever holds the PID
+/// file, which goes at the end, is alone there.
 fn remove_traces(paths: &Paths) {
-    if !matches!(look(&paths.pid_file()), Ok(Found::Live(_))) {
-        let _ = fs::remove_file(paths.pid_file());
+    if let Ok(Some(_alone)) = PidFile::take(&paths.pid_file()) {
         let _ = fs::remove_file(paths.port_file());
     }
 }
