@@ -2,6 +2,7 @@
 //! checks in `docs/protocol.md`, section 10.
 
 mod allocation;
+mod attack;
 mod checklist;
 mod collateral;
 mod command_line;
