@@ -316,6 +316,16 @@ impl Session {
     }
 }
 
+/// Whatever ended the task, nobody gets in any more and nobody stays in.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.site.keys.revoke(self.handle.id);
+        self.handle.cut.cancel();
+        self.handle.connections.close();
+        self.handle.closed.cancel();
+    }
+}
+
 /// Nobody waits for the answer any more if the client has gone.
 fn respond(reply: Option<Reply>, answer: Result<Answer, Refusal>) {
     if let Some(reply) = reply {

@@ -1,11 +1,14 @@
 //! Sessions, whatever their equipment and their clients do. The numbers are those of `docs/protocol.md`.
 
+use ave_profile::SessionId;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::guest::{resource, wanted};
 use super::{ADMIN, Guest, House};
 use crate::limits::{CALLS_WAITING_MAX, CLOSE_GIVE_UP, CLOSE_WAIT, OPEN_GIVE_UP};
+use crate::session::Session;
+use crate::site::session_key;
 
 async fn proxy(house: &House, granted: &Value) -> Guest {
     let proxy = house.guest(granted["result"][0]["authkey"].as_str().expect("a grant")).await;
@@ -159,6 +162,18 @@ async fn exit_is_answered_once_and_ends_the_session_82_and_texts_arrive_intact_8
     assert_eq!(proxy.reply().await, None);
     house.until_available(&["a"]).await;
     assert_eq!(client.get(&["a"]).await["exception"]["message"], "session closed");
+}
+
+#[tokio::test]
+async fn a_session_whose_task_is_gone_lets_nobody_in() {
+    let house = House::new(&[]).await;
+    let (session, _orders, handle) = Session::new(house.site.clone(), SessionId(1), session_key());
+    house.site.keys.admit(handle.clone());
+    let mut used = house.guest(handle.key.expose()).await;
+    assert!(used.authenticated);
+    drop(session);
+    assert_eq!(used.reply().await, None);
+    assert!(!house.guest(handle.key.expose()).await.authenticated);
 }
 
 #[tokio::test(start_paused = true)]
