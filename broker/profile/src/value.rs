@@ -271,18 +271,22 @@ impl Serialize for Value {
     }
 }
 
+/// An object takes the memory of about so many scalars, however few members it has.
+const OBJECT_COST: usize = 10;
+
 /// How many values one message may still hold, so that a small frame cannot become a large tree.
 #[derive(Debug)]
 pub struct Budget(Cell<usize>);
 
 impl Budget {
-    /// A budget of `values_max` values; each list, object and scalar costs one.
+    /// A budget of `values_max` values; an object counts as ten, each list and scalar as one.
     pub fn new(values_max: usize) -> Budget {
         Budget(Cell::new(values_max))
     }
 
-    fn spend<E: de::Error>(&self) -> Result<(), E> {
-        let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("too many values in one message"))?;
+    fn spend<E: de::Error>(&self, values: usize) -> Result<(), E> {
+        let left =
+            self.0.get().checked_sub(values).ok_or_else(|| E::custom("too many values in one message"))?;
         self.0.set(left);
         Ok(())
     }
@@ -293,7 +297,7 @@ impl<'de> DeserializeSeed<'de> for &Budget {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.spend()?;
+        self.spend(1)?;
         deserializer.deserialize_any(ValueVisitor(self))
     }
 }
@@ -364,6 +368,7 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        self.0.spend(OBJECT_COST - 1)?;
         let mut map = Map::new();
         while let Some(name) = access.next_key::<String>()? {
             map.insert(name, access.next_value_seed(self.0)?);
@@ -417,6 +422,7 @@ mod tests {
         assert!(read("[1,2]", 3).is_ok());
         let error = read("[1,2,3]", 3).unwrap_err();
         assert!(error.to_string().contains("too many values"), "{error}");
+        assert!(read("[{}]", 11).is_ok() && read("[{}]", 10).is_err(), "an object counts as ten");
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// The longest frame of a peer that has not. 4 KiB: an answer to the challenge has 96 bytes.
     pub handshake_frame_bytes_max: usize,
-    /// Values in one message. A value costs a hundred times the byte it may be on the wire.
+    /// Values in one message; an object counts as ten. A value of one byte on the wire may take sixty-four in
+    /// memory, which keeps a message below 256 MiB.
     pub values_max: usize,
     /// Seconds until the challenge must be answered. A minute: original clients may be slow, and silent
     /// ones must not stay for ever.
