@@ -45,10 +45,6 @@ impl Figure {
         Figure::new(name, rate, "1/s").beside(echo)
     }
 
-    pub(crate) fn value(&self) -> f64 {
-        self.value
-    }
-
     /// Prints it, with nothing to reach.
     pub(crate) fn show(self) {
         self.print(None, None);

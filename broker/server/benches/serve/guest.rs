@@ -15,7 +15,6 @@ use serde_json::json;
 use crate::figure::{Figure, percentile_ms};
 
 const SLICE: Duration = Duration::from_millis(700);
-const PAIRS: usize = 5;
 const ROUNDS: usize = 5_000;
 const ENDS: usize = 1_000;
 /// As long as the frame of a small request.
@@ -31,11 +30,14 @@ pub(crate) fn any_piece() -> Want {
     Want { groups: vec![vec![Profile::of(json!({"type": "wlan"}))]] }
 }
 
-/// How many times a second so many clients connect, get one piece and disconnect; and how many times
-/// they connect to the echo and are answered as often.
-pub(crate) fn cycles(clients: usize, broker: &str, echo: &str) -> Vec<(f64, f64)> {
-    let pair = |_| (rate(clients, || echo_cycle(echo)), rate(clients, || cycle(broker)));
-    (0..PAIRS).map(pair).collect()
+/// How many times a second so many clients connect, get one piece and disconnect.
+pub(crate) fn cycles(clients: usize, broker: &str) -> f64 {
+    rate(clients, || cycle(broker))
+}
+
+/// How many times a second so many clients connect to the echo and are answered as often.
+pub(crate) fn echo_cycles(clients: usize, echo: &str) -> f64 {
+    rate(clients, || echo_cycle(echo))
 }
 
 fn cycle(address: &str) {
