@@ -2,7 +2,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ave_protocol::frame;
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// (Specification 1.2.)
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 5;
+
+/// How long to look for an answer before sleeping until it comes: most come sooner than a processor that
+/// has gone to sleep wakes up.
+const EAGER: Duration = Duration::from_micros(50);
 
 const READ_BYTES: usize = 16 << 10;
 
@@ -63,6 +68,7 @@ impl Stream {
     /// Receives the next frame.
     pub(crate) fn read(&mut self, bytes_max: usize, patience: &Patience<'_>) -> Result<Bytes, ClientError> {
         let mut chunk = [0; READ_BYTES];
+        let eager = Instant::now() + EAGER;
         loop {
             if let Some(payload) = frame::decode(&mut self.incoming, bytes_max)? {
                 return Ok(payload);
@@ -70,6 +76,9 @@ impl Stream {
             match self.socket.read(&mut chunk) {
                 Ok(0) => return Err(ClientError::Closed),
                 Ok(count) => self.incoming.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < eager => {
+                    thread::yield_now();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     patience.wait_for(&self.socket, PollFlags::IN)?;
                 }
