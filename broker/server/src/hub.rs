@@ -37,14 +37,15 @@ pub(crate) type Reply = oneshot::Sender<Result<Answer, Refusal>>;
 /// An effect on its way to a session, with the answer's way back if it carries one.
 #[derive(Debug)]
 pub(crate) struct Order {
-    pub(crate) effect: Effect,
+    /// Boxed, because a channel keeps room for 32 of these from the start.
+    pub(crate) effect: Box<Effect>,
     pub(crate) reply: Option<Reply>,
 }
 
 impl Order {
     /// Answers an order that no session carries out any more.
     pub(crate) fn answer_unheeded(self) {
-        let answer = match self.effect {
+        let answer = match *self.effect {
             Effect::Refuse { refusal, .. } => Err(refusal),
             Effect::Yielded { outcome, .. } => outcome.map(Answer::Yielded),
             _ => Err(gone()),
@@ -269,13 +270,13 @@ impl Hub {
             | Effect::Refuse { session, request, .. }
             | Effect::Yielded { session, request, .. } => {
                 let reply = self.pending.remove(&request);
-                self.order(session, Order { effect, reply });
+                self.order(session, Order { effect: Box::new(effect), reply });
             }
             Effect::Close { session, ref items } | Effect::End { session, ref items } => {
                 if !items.is_empty() {
                     self.closing.entry(session).or_default().extend(items.iter().cloned());
                 }
-                self.order(session, Order { effect, reply: None });
+                self.order(session, Order { effect: Box::new(effect), reply: None });
             }
         }
     }

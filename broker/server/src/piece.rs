@@ -15,7 +15,8 @@ use crate::limits::{CALLS_WAITING_MAX, CLOSE_GIVE_UP, OPEN_GIVE_UP};
 
 /// A call on its way to a piece. Nobody waits for the answer any more if its receiver is gone.
 pub(crate) struct PieceCall {
-    pub(crate) call: Call,
+    /// Boxed, because a channel keeps room for 32 of these from the start.
+    pub(crate) call: Box<Call>,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
@@ -84,7 +85,7 @@ async fn serve(
     };
     let calls = async {
         while let Some(PieceCall { call, reply }) = incoming.recv().await {
-            let _ = reply.send(answer(unit, call).await);
+            let _ = reply.send(answer(unit, *call).await);
         }
     };
     tokio::select! {

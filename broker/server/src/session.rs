@@ -117,7 +117,7 @@ impl Session {
 
     async fn obey(&mut self, order: Order) {
         let Order { effect, reply } = order;
-        match effect {
+        match *effect {
             Effect::Grant { groups, .. } => self.open(groups, reply).await,
             Effect::Refuse { refusal, .. } if self.ending.is_some() => {
                 self.answer_when_closed(reply, refusal);

@@ -95,7 +95,8 @@ impl SessionHandle {
     /// Has a piece make a call. `None` if the session does not hold it.
     pub(crate) async fn call(&self, item: Identity, call: Call) -> Option<Reply> {
         let (reply, answer) = oneshot::channel();
-        let _ = self.questions.send(Question::Call { item, call: PieceCall { call, reply } }).await;
+        let call = PieceCall { call: Box::new(call), reply };
+        let _ = self.questions.send(Question::Call { item, call }).await;
         answer.await.ok()
     }
 }
