@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ave_protocol::error::Fault;
-use ave_protocol::frame::FrameError;
+use ave_protocol::frame::{self, FrameError};
 use ave_protocol::handshake::{self, Answer, Salt};
 use ave_protocol::message::{Encoding, Envelope, Malformed, Reply};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
@@ -92,24 +92,22 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, entrance
     }
 }
 
-/// Challenge, answer, verdict. (Specification 1.3.)
+/// Challenge, answer, verdict. (Specification 1.3.) The verdict may leave together with the first answer:
+/// a client that has asked already is woken once.
 async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     entrance: &Entrance,
     site: &Site,
 ) -> Result<Caller, WireError> {
     let salt = Salt::ours(random());
-    let mut output = BytesMut::new();
-    ave_protocol::frame::encode(&salt.challenge_payload(), &mut output);
-    wire.send(&mut output).await?;
+    frame::encode(&salt.challenge_payload(), wire.output());
     let answer = Answer::parse(&wire.frame().await?);
     let caller = match entrance {
         Entrance::Broker => site.keys.caller(&salt, &answer, site.ports.is_none()).await,
         Entrance::Session(session) if session.is_shown_by(&salt, &answer) => Caller::Session(session.clone()),
         Entrance::Session(_) => Caller::Stranger,
     };
-    ave_protocol::frame::encode(handshake::verdict(caller.is_authenticated()), &mut output);
-    wire.send(&mut output).await?;
+    frame::encode(handshake::verdict(caller.is_authenticated()), wire.output());
     Ok(caller)
 }
 
@@ -120,13 +118,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     site: &Site,
 ) -> Result<(), WireError> {
     let mut encoding = Encoding::Json;
-    let mut output = BytesMut::new();
     loop {
         let payload = match wire.frame().await {
             Ok(payload) => payload,
             Err(WireError::Frame(FrameError::TooLong { .. })) => {
-                Reply::Fault(too_long()).encode(encoding, &mut output);
-                return wire.send(&mut output).await;
+                Reply::Fault(too_long()).encode(encoding, wire.output());
+                return wire.flush().await;
             }
             Err(WireError::Closed) => return Ok(()),
             Err(error) => return Err(error),
@@ -134,19 +131,19 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         let envelope = match read(payload, site, &mut encoding).await {
             Ok(envelope) => envelope,
             Err(reply) => {
-                reply.encode(encoding, &mut output);
-                wire.send(&mut output).await?;
+                reply.encode(encoding, wire.output());
+                wire.flush().await?;
                 continue;
             }
         };
         let silent = envelope.asynchronous();
         let outcome = answer(wire, &answering, envelope, encoding).await;
         let (Outcome::Answer(reply) | Outcome::LastAnswer(reply) | Outcome::Stop(reply)) = &outcome else {
-            return Ok(());
+            return wire.flush().await;
         };
         if !silent {
-            reply.encode(encoding, &mut output);
-            wire.send(&mut output).await?;
+            reply.encode(encoding, wire.output());
+            wire.flush().await?;
         } else {
             log_failure(reply);
         }

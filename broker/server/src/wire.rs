@@ -1,11 +1,11 @@
-//! Frames on a stream: reads whole ones, writes whole ones, one write per frame. Knows nothing of what
-//! is in them.
+//! Frames on a stream: reads whole ones, writes whole ones. Knows nothing of what is in them.
 
 use std::io;
 
 use ave_protocol::frame::{self, FrameError};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio::time::{Duration, timeout};
 
 /// How much a peer may send ahead while its call is being answered; then it has to wait.
@@ -13,9 +13,6 @@ const READ_AHEAD_MAX: usize = 64 * 1024;
 
 /// How much is asked of the socket at once.
 const READ_CHUNK: usize = 2 * 1024;
-
-/// Buffers that grew beyond this for one message are given back after it.
-const BUFFER_KEPT_MAX: usize = 16 * 1024;
 
 /// How long a peer may take nothing of what it is sent. It may be stopped in a debugger, but the memory of
 /// its answer cannot be kept for ever.
@@ -42,17 +39,35 @@ pub(crate) enum WireError {
 pub(crate) struct Wire<S> {
     stream: S,
     input: BytesMut,
+    output: BytesMut,
     frame_bytes_max: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S, frame_bytes_max: usize) -> Wire<S> {
-        Wire { stream, input: BytesMut::new(), frame_bytes_max }
+        Wire { stream, input: BytesMut::new(), output: BytesMut::new(), frame_bytes_max }
     }
 
     /// From now on frames of this size are accepted.
     pub(crate) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
+    }
+
+    /// Where to put frames to be sent. They leave with the next flush, or before the peer is waited for.
+    pub(crate) fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// Sends what is in the output. Dropping the future loses nothing.
+    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+        while !self.output.is_empty() {
+            let writing = timeout(SEND_STALL_LIMIT, self.stream.write_buf(&mut self.output));
+            if writing.await.map_err(|_| WireError::Stalled)?? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+        self.output = BytesMut::new(); // an idle connection keeps no buffer
+        Ok(())
     }
 
     /// The next frame's payload. Dropping the future loses nothing.
@@ -64,32 +79,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 return Ok(payload);
             }
+            self.flush().await?;
             self.read_some().await?;
         }
     }
 
     /// Reads ahead while a call is being answered, and returns only when the connection ends.
+    ///
+    /// An answer that needs no more than a turn of others still leaves together with what is in the
+    /// output; a longer one does not hold that up.
     pub(crate) async fn lost(&mut self) -> WireError {
+        if !self.output.is_empty() {
+            yield_now().await;
+            if let Err(error) = self.flush().await {
+                return error;
+            }
+        }
         while self.input.len() < READ_AHEAD_MAX {
             if let Err(error) = self.read_some().await {
                 return error;
             }
         }
         std::future::pending().await
-    }
-
-    /// Sends the frames in `output`, and empties it.
-    pub(crate) async fn send(&mut self, output: &mut BytesMut) -> Result<(), WireError> {
-        while !output.is_empty() {
-            let writing = timeout(SEND_STALL_LIMIT, self.stream.write_buf(output));
-            if writing.await.map_err(|_| WireError::Stalled)?? == 0 {
-                return Err(WireError::Closed);
-            }
-        }
-        if output.capacity() > BUFFER_KEPT_MAX {
-            *output = BytesMut::new();
-        }
-        Ok(())
     }
 
     async fn read_some(&mut self) -> Result<(), WireError> {
@@ -162,10 +173,12 @@ mod tests {
             }
             peer
         });
-        wire.send(&mut framed(&[7; 36])).await.unwrap();
+        frame::encode(&[7; 36], wire.output());
+        wire.flush().await.unwrap();
         let _peer = slow.await.unwrap();
         let begun = tokio::time::Instant::now();
-        let stalled = timeout(SEND_STALL_LIMIT * 2, wire.send(&mut framed(&[7; 36]))).await;
+        frame::encode(&[7; 36], wire.output());
+        let stalled = timeout(SEND_STALL_LIMIT * 2, wire.flush()).await;
         assert!(matches!(stalled, Ok(Err(WireError::Stalled))), "{stalled:?}");
         assert_eq!(begun.elapsed(), SEND_STALL_LIMIT);
     }
@@ -178,5 +191,36 @@ mod tests {
         drop(peer);
         assert!(matches!(wire.lost().await, WireError::Closed));
         assert_eq!(wire.frame().await.unwrap(), &b"ahead"[..]);
+    }
+
+    #[tokio::test]
+    async fn output_leaves_before_a_peer_is_waited_for_and_while_its_call_takes_long() {
+        let (ours, theirs) = duplex(64);
+        let (mut wire, mut peer) = (Wire::new(ours, 16), Wire::new(theirs, 16));
+        frame::encode(b"first", wire.output());
+        tokio::select! {
+            seen = peer.frame() => assert_eq!(seen.unwrap(), &b"first"[..]),
+            _ = wire.frame() => panic!("nothing was sent"),
+        }
+        frame::encode(b"second", wire.output());
+        tokio::select! {
+            seen = peer.frame() => assert_eq!(seen.unwrap(), &b"second"[..]),
+            _ = wire.lost() => panic!("nobody has gone"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_at_once_leaves_in_one_write_with_the_output() {
+        let (ours, mut peer) = duplex(64);
+        let mut wire = Wire::new(ours, 16);
+        frame::encode(b"verdict", wire.output());
+        tokio::select! {
+            biased;
+            () = yield_now() => frame::encode(b"answer", wire.output()),
+            _ = wire.lost() => panic!("nobody has gone"),
+        }
+        wire.flush().await.unwrap();
+        let mut both = [0; 64];
+        assert_eq!(peer.read(&mut both).await.unwrap(), 4 + 7 + 4 + 6);
     }
 }

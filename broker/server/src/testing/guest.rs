@@ -1,7 +1,6 @@
 //! Somebody at the other end of a connection, speaking the original's JSON.
 
 use ave_protocol::handshake::{Salt, Secret, original_answer};
-use bytes::BytesMut;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
@@ -51,9 +50,8 @@ impl Guest {
     }
 
     async fn send(&mut self, payload: &[u8]) {
-        let mut output = BytesMut::new();
-        ave_protocol::frame::encode(payload, &mut output);
-        self.wire.send(&mut output).await.unwrap();
+        ave_protocol::frame::encode(payload, self.wire.output());
+        self.wire.flush().await.unwrap();
     }
 }
 
