@@ -178,7 +178,7 @@ async fn read(payload: Bytes, site: &Site, encoding: &mut Encoding) -> Result<En
     Ok(envelope)
 }
 
-/// A large frame takes a second and a gigabyte to read: one at a time, and not on the runtime's threads.
+/// A large frame may take a second to read: one at a time, and not on the threads that serve everybody.
 async fn parse(payload: &Bytes, site: &Site) -> Result<Envelope, Malformed> {
     let limits = &site.config.broker.limits;
     if payload.len() <= LARGE_FRAME_BYTES {
