@@ -6,6 +6,7 @@ mod attack;
 mod checklist;
 mod collateral;
 mod command_line;
+mod endings;
 mod envelope;
 mod faults;
 mod hostile;
