@@ -109,13 +109,9 @@ async fn answer(unit: &mut OpenUnit, call: Call) -> Reply {
         };
     };
     let method = call.method.clone();
-    let arguments = match call.arguments() {
-        Ok(arguments) => arguments,
-        Err(text) => return Reply::Plain(text),
-    };
-    let bound = match signature.bind(arguments) {
+    let bound = match call.bind(signature) {
         Ok(bound) => bound,
-        Err(fault) => return Reply::Fault(fault),
+        Err(reply) => return reply,
     };
     match unit.call(&method, bound).await {
         Ok(value) => Reply::Result(value),

@@ -6,8 +6,8 @@ use ave_profile::{Map, Value};
 use bytes::BytesMut;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::Encoding;
-use crate::arguments::Arguments;
+use super::{Encoding, Reply};
+use crate::arguments::{Arguments, Bound, Signature};
 use crate::frame::{self, FrameError};
 use crate::limits::{ECHO_BYTES_MAX, Limits};
 
@@ -161,6 +161,14 @@ impl Call {
                 Err(malformed(&Value::Map(members)))
             }
         }
+    }
+
+    /// Reads the arguments and gives them to a method's parameters.
+    ///
+    /// # Errors
+    /// The answer: a plain string as of [`Call::arguments`], or the `TypeError` of [`Signature::bind`].
+    pub fn bind(self, signature: &Signature) -> Result<Bound, Reply> {
+        signature.bind(self.arguments().map_err(Reply::Plain)?).map_err(Reply::Fault)
     }
 }
 

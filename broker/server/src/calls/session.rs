@@ -56,13 +56,9 @@ impl Proxy {
         let Some(signature) = SIGNATURES.iter().find(|signature| signature.name() == call.method) else {
             return Outcome::Answer(Reply::Plain(format!("no such RPC: {}", call.method)));
         };
-        let arguments = match call.arguments() {
-            Ok(arguments) => arguments,
-            Err(text) => return Outcome::Answer(Reply::Plain(text)),
-        };
-        let bound = match signature.bind(arguments) {
+        let bound = match call.bind(signature) {
             Ok(bound) => bound,
-            Err(fault) => return fault.into(),
+            Err(reply) => return Outcome::Answer(reply),
         };
         let result = match signature.name() {
             "get_version" => return version(),
