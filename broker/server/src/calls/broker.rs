@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ave_profile::{Refusal, SessionId, Value};
+use ave_profile::{Map, Refusal, SessionId, Value};
 use ave_protocol::arguments::Bound;
 use ave_protocol::error::Fault;
 use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
@@ -74,8 +74,8 @@ impl Client {
         if self.session.get().is_none() {
             let id = SessionId(random_u64());
             let (session, orders, handle) = Session::new(self.site.clone(), id, session_key());
+            let _ = self.session.set(handle); // before anything that could be cut short
             self.site.hub.open(session, orders).await;
-            let _ = self.session.set(handle);
         }
         self.session.get()
     }
@@ -102,51 +102,41 @@ impl Client {
     }
 
     async fn make(&self, method: Method, bound: Result<Bound, Fault>, encoding: Encoding) -> Outcome {
-        if matches!(method, Method::Get | Method::GetMulti) {
-            return allocation::get(self, method, bound, encoding).await;
-        }
-        let bound = match bound {
-            Ok(bound) => bound,
-            Err(fault) => return fault.into(),
-        };
-        if method == Method::Stop {
-            return Outcome::Stop(Reply::Result(Value::Bool(true)));
-        }
-        match self.work(method, bound).await {
-            Ok(value) => Outcome::Answer(Reply::Result(value)),
-            Err(refusal) => Fault::from(refusal).into(),
-        }
-    }
-
-    async fn work(&self, method: Method, bound: Bound) -> Result<Value, Refusal> {
+        use Method::*;
         let site = &*self.site;
-        match method {
-            Method::Get | Method::GetMulti | Method::Stop => Ok(Value::Null), // made by `make`
-            Method::GetVersion => Ok(Value::Int(1)),
-            Method::GetProfile => Ok(site.config.broker.public_profile().into()),
-            Method::YieldResources => allocation::yield_resources(self, bound).await,
-            Method::ListAllocations => lists::allocations(self).await,
-            Method::ListCollateral => lists::collateral(self).await,
-            Method::ListAllocationsAll => lists::allocations_all(site).await,
-            Method::ListCollateralAll => lists::collateral_all(site).await,
-            Method::ListEquipment => lists::equipment(site, bound).await,
-            Method::ListAvailable => lists::available(site, bound).await,
-            Method::ListHandsets => lists::of_kind(site, "handset", bound).await,
-            Method::ListRelays => lists::of_kind(site, "relay", bound).await,
-            Method::ListStacks => lists::stacks(site).await,
-            Method::ListAllocators => Ok(Value::List(vec!["local".into()])),
-            Method::ListShares => Ok(Value::List(Vec::new())),
-            Method::Sharing => Ok(Value::Null), // there is no sharing rule that it could concern
-            Method::CloseSession => allocation::close_session(site, bound).await,
-            Method::Serialize => Ok(Value::Map(Default::default())),
-            Method::BeginHandover | Method::EndHandover => {
+        let result = match (method, bound) {
+            (Get | GetMulti, bound) => return allocation::get(self, method, bound, encoding).await,
+            (_, Err(fault)) => return fault.into(),
+            (Stop, Ok(_)) => return Outcome::Stop(Reply::Result(Value::Bool(true))),
+            (GetVersion, Ok(_)) => Ok(Value::Int(1)),
+            (GetProfile, Ok(_)) => Ok(site.config.broker.public_profile().into()),
+            (YieldResources, Ok(bound)) => allocation::yield_resources(self, bound).await,
+            (ListAllocations, Ok(_)) => lists::allocations(self).await,
+            (ListCollateral, Ok(_)) => lists::collateral(self).await,
+            (ListAllocationsAll, Ok(_)) => lists::allocations_all(site).await,
+            (ListCollateralAll, Ok(_)) => lists::collateral_all(site).await,
+            (ListEquipment, Ok(bound)) => lists::equipment(site, bound).await,
+            (ListAvailable, Ok(bound)) => lists::available(site, bound).await,
+            (ListHandsets, Ok(bound)) => lists::of_kind(site, "handset", bound).await,
+            (ListRelays, Ok(bound)) => lists::of_kind(site, "relay", bound).await,
+            (ListStacks, Ok(_)) => lists::stacks(site).await,
+            (ListAllocators, Ok(_)) => Ok(Value::List(vec!["local".into()])),
+            (ListShares, Ok(_)) => Ok(Value::List(Vec::new())),
+            (Sharing, Ok(_)) => Ok(Value::Null), // there is no sharing rule that it could concern
+            (CloseSession, Ok(bound)) => allocation::close_session(site, bound).await,
+            (Serialize, Ok(_)) => Ok(Value::Map(Map::new())),
+            (BeginHandover | EndHandover, Ok(_)) => {
                 Err(Refusal::exception("this broker cannot hand over: stop it and start it again"))
             }
-            Method::AddEquipment => reports::add_equipment(site, bound).await,
-            Method::SetEquipment => reports::set_equipment(bound),
-            Method::SetStacks => reports::set_stacks(site, bound).await,
-            Method::SetWorkspaceProfile => reports::set_workspace_profile(site, bound).await,
-            Method::Obsolete => Err(Refusal::exception("this call is obsolete: use set_equipment()")),
+            (AddEquipment, Ok(bound)) => reports::add_equipment(site, bound).await,
+            (SetEquipment, Ok(bound)) => reports::set_equipment(bound),
+            (SetStacks, Ok(bound)) => reports::set_stacks(site, bound).await,
+            (SetWorkspaceProfile, Ok(bound)) => reports::set_workspace_profile(site, bound).await,
+            (Obsolete, Ok(_)) => Err(Refusal::exception("this call is obsolete: use set_equipment()")),
+        };
+        match result {
+            Ok(value) => Outcome::Answer(Reply::Result(value)),
+            Err(refusal) => Fault::from(refusal).into(),
         }
     }
 }
