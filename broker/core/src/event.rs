@@ -99,4 +99,6 @@ pub enum Source {
     File,
     /// A program that called `add_equipment`.
     Lister,
+    /// One of this broker's own watches, by its number.
+    Watch(u16),
 }

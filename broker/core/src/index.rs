@@ -67,7 +67,8 @@ pub(crate) fn known_keys(kind: &Kind, known: &Profile) -> Vec<Key> {
             (Rule::Names, Value::List(list)) => {
                 named(kind, member, list.iter().filter_map(Value::as_str), &mut keys);
             }
-            (Rule::Names, _) => {}
+            (Rule::OneOf, _) => keys.push(Key::of(kind, member, ())),
+            (Rule::Names, _) | (Rule::Ignore, _) => {}
         }
     }
     ascending(keys)
@@ -82,6 +83,8 @@ pub(crate) fn wanted_keys(kind: &Kind, wanted: &Profile) -> Option<Vec<Key>> {
             // Some numbers do not even equal themselves.
             Rule::Equal => keys.push(value.eq(value).then(|| Key::of(kind, member, value))?),
             Rule::Names => named(kind, member, value.names()?.into_iter(), &mut keys),
+            Rule::OneOf => keys.push(Key::of(kind, member, ())),
+            Rule::Ignore => {}
         }
     }
     Some(ascending(keys))

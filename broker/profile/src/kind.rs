@@ -2,10 +2,12 @@
 //! what a grant shows. Nothing else in the broker knows one type from another.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::means::{DriverLimits, Lister, Opening, Program, Reset};
 use crate::{Identity, Map, Profile, Refusal, RefusalKind, Value};
 
 /// How one requested member is compared with the same member of a known piece.
@@ -18,6 +20,34 @@ pub enum Rule {
     /// The request names things (a list of names, or the members of an object) that must all exist; a
     /// grant shows only those.
     Names,
+    /// The request is one value or a list of values; the piece's must be one of them.
+    OneOf,
+    /// Not compared at all, and the piece need not have it.
+    Ignore,
+}
+
+/// How many sessions may hold one piece at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Allocations {
+    /// At most so many.
+    AtMost(NonZeroU32),
+    /// Any number.
+    Unlimited(Unlimited),
+}
+
+/// The word for any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlimited {
+    /// `"unlimited"`.
+    Unlimited,
+}
+
+impl Default for Allocations {
+    fn default() -> Allocations {
+        Allocations::AtMost(NonZeroU32::MIN)
+    }
 }
 
 /// How much of a known piece a grant shows.
@@ -50,6 +80,27 @@ pub struct Kind {
     /// A piece is made when somebody asks for one and gone when it is given back; never stacked.
     #[serde(default)]
     pub made_on_demand: bool,
+    /// How many sessions may hold one piece at once.
+    #[serde(default)]
+    pub allocations: Allocations,
+    /// What the members mean, for people: one sentence each.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+    /// Who finds the pieces, besides `equipment.json` and programs that call `add_equipment`.
+    #[serde(default)]
+    pub listers: Vec<Lister>,
+    /// The program that drives a piece; the broker's own driver, if it has one, where this is missing.
+    #[serde(default)]
+    pub driver: Option<Program>,
+    /// Whether the client is answered before its piece is open.
+    #[serde(default)]
+    pub open: Opening,
+    /// What makes a piece clean again after each session.
+    #[serde(default)]
+    pub reset: Option<Reset>,
+    /// How long the driver may take.
+    #[serde(default)]
+    pub limits: DriverLimits,
 }
 
 impl Kind {
@@ -73,10 +124,12 @@ impl Kind {
 
     /// Whether a known piece of this type is what the request describes.
     pub fn matches(&self, request: &Profile, known: &Profile) -> bool {
-        request.iter().all(|(name, wanted)| {
+        request.iter().filter(|(name, _)| self.rule(name) != Rule::Ignore).all(|(name, wanted)| {
             known.get(name).is_some_and(|found| match self.rule(name) {
                 Rule::Equal => wanted == found,
                 Rule::Names => names_within(wanted, found),
+                Rule::OneOf => wanted.one_of().contains(found),
+                Rule::Ignore => true, // filtered out above
             })
         })
     }
@@ -93,7 +146,7 @@ impl Kind {
         let shown = names.chain(request.keys().map(String::as_str)).filter_map(|name| {
             let found = known.get(name)?;
             let value = match self.rule(name) {
-                Rule::Equal => found.clone(),
+                Rule::Equal | Rule::OneOf | Rule::Ignore => found.clone(),
                 Rule::Names => reduced(found, request.get(name)),
             };
             Some((name.to_owned(), value))

@@ -86,6 +86,14 @@ impl Value {
         }
     }
 
+    /// The values this one leaves the choice of: the elements of a list, or itself.
+    pub fn one_of(&self) -> &[Value] {
+        match self {
+            Value::List(list) => list,
+            value => std::slice::from_ref(value),
+        }
+    }
+
     /// What looking at all of it costs: one for each value and each member's name, and one more for every
     /// kilobyte of text.
     pub fn weight(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The broker's daemon: the edges around `ave_core`, one noun a file. See `docs/code-structure.md`.
 
+mod bench;
 mod calls;
 pub mod cli;
 pub mod config;
@@ -16,6 +17,7 @@ mod log;
 mod piece;
 mod ports;
 mod session;
+mod sightings;
 mod site;
 #[cfg(test)]
 mod testing;

@@ -1,6 +1,5 @@
 //! Builds the broker, part by part, and takes it down in the opposite order.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,21 +8,21 @@ use ave_core::{Core, Event};
 use ave_profile::KindTable;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::bench::Bench;
 use crate::config::Config;
 use crate::config::workspace::WorkspaceConfig;
 use crate::daemon::Hickup;
 use crate::diagnostics;
-use crate::drivers::workspace::WorkspaceDriver;
-use crate::drivers::{Driver, Drivers};
 use crate::gate;
 use crate::hub::Hub;
 use crate::inventory::Inventory;
 use crate::keys::Keys;
 use crate::ports::Ports;
+use crate::sightings::Sightings;
 use crate::site::Site;
 
 /// Serves until told to stop, by a signal or by a client with the right to do so, and leaves nothing
@@ -46,7 +45,7 @@ pub async fn serve(
     let signals = stop_on_signals(stop.clone())?;
 
     let kinds = KindTable::builtin();
-    let drivers = drivers(&config).await?;
+    let Bench { drivers, watches } = Bench::lay(&config).await?;
     let (hub, handle) = Hub::new(Core::new(kinds.clone()));
     let site = Arc::new(Site {
         keys: Keys::new(config.keys.iter()),
@@ -62,6 +61,10 @@ pub async fn serve(
     let hub = tokio::spawn(hub.run(stop.clone()));
     furnish(&site).await;
     let inventory = tokio::spawn(Inventory::open(site.clone()).await.follow());
+    let mut watching = JoinSet::new();
+    for (number, watch) in (0..).zip(watches) {
+        watching.spawn(watch.watch(Sightings::new(site.hub.clone(), number)));
+    }
     let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));
     let hickups = tokio::spawn({
         let site = site.clone();
@@ -75,21 +78,11 @@ pub async fn serve(
     gate.await.context("the gate failed")?;
     hub.await.context("the hub failed")?;
     inventory.await.context("the inventory failed")?;
+    watching.shutdown().await;
     signals.abort();
     hickups.abort();
     info!("stopped");
     served
-}
-
-/// The drivers of this host's equipment, after each has cleaned up what a dead broker left behind.
-async fn drivers(config: &Config) -> Result<Drivers> {
-    let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
-    if let Some(workspace) = &config.workspace {
-        let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
-        drivers.insert("workspace", driver.clone());
-        spawn_blocking(move || driver.sweep()).await.context("sweeping leftover workspaces failed")?;
-    }
-    Ok(Drivers::new(drivers))
 }
 
 /// Tells the core what this host has.

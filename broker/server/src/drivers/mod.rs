@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ave_core::Granted;
-use ave_profile::{Refusal, Value};
+use ave_profile::{Identity, Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
+
+use crate::sightings::Sightings;
 
 /// Opens the pieces of one type.
 #[async_trait]
@@ -29,6 +31,25 @@ pub trait Driver: Send + Sync {
     fn lazy(&self) -> bool {
         false
     }
+
+    /// The calls of every piece, if they are known before one is open. Documents and stubs are checked
+    /// against them.
+    fn methods(&self) -> &[Signature] {
+        &[]
+    }
+
+    /// Makes a piece clean that nobody holds and that could not be closed, so that it can be lent again.
+    ///
+    /// # Errors
+    /// Why it still cannot be lent.
+    async fn reset(&self, item: &Identity, known: &Profile) -> Result<(), String>;
+}
+
+/// Sees what is on the bench and says so, for as long as the broker runs.
+#[async_trait]
+pub trait Watch: Send {
+    /// Never returns by itself; it is dropped when the broker stops.
+    async fn watch(self: Box<Self>, sightings: Sightings);
 }
 
 /// One opened piece. Its session makes one call at a time.
@@ -60,13 +81,13 @@ pub trait Unit: Send {
 
 /// The drivers of a broker, by the type they drive.
 pub(crate) struct Drivers {
-    by_kind: BTreeMap<&'static str, Arc<dyn Driver>>,
+    by_kind: BTreeMap<Arc<str>, Arc<dyn Driver>>,
     undriven: Arc<dyn Driver>,
 }
 
 impl Drivers {
     /// These drivers; a type that has none can be lent, but not driven.
-    pub(crate) fn new(by_kind: BTreeMap<&'static str, Arc<dyn Driver>>) -> Drivers {
+    pub(crate) fn new(by_kind: BTreeMap<Arc<str>, Arc<dyn Driver>>) -> Drivers {
         Drivers { by_kind, undriven: Arc::new(undriven::Undriven) }
     }
 

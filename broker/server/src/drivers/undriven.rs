@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use ave_core::Granted;
-use ave_profile::{Profile, Refusal, Value};
+use ave_profile::{Identity, Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
 
 use super::{Driver, Unit};
@@ -26,6 +26,14 @@ impl Driver for Undriven {
     /// There is nothing to wait for.
     fn lazy(&self) -> bool {
         true
+    }
+
+    fn methods(&self) -> &[Signature] {
+        &*METHODS
+    }
+
+    async fn reset(&self, _item: &Identity, _known: &Profile) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -57,7 +57,7 @@ impl House {
             config: Config::load(&paths).unwrap(),
             kinds,
             keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
-            drivers: Drivers::new(BTreeMap::from([("wlan", Arc::new(fake) as _)])),
+            drivers: Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)])),
             hub: handle,
             address: ("localhost".to_owned(), 4000),
             ports: None,

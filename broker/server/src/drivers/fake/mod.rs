@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use ave_core::Granted;
-use ave_profile::{Refusal, RefusalKind, Value};
+use ave_profile::{Identity, Profile, Refusal, RefusalKind, Value};
 use ave_protocol::arguments::{Bound, Signature};
 
 use super::{Driver, Unit};
@@ -50,6 +50,18 @@ impl Driver for Fake {
             "open hangs" => std::future::pending().await,
             "open panics" => panic!("a planted panic"),
             _ => Ok(Box::new(FakeUnit { name, fault, story: self.story.clone() })),
+        }
+    }
+
+    fn methods(&self) -> &[Signature] {
+        &*METHODS
+    }
+
+    async fn reset(&self, item: &Identity, known: &Profile) -> Result<(), String> {
+        self.story.tell("reset", &item.value);
+        match known.get("fault").and_then(Value::as_str) {
+            Some("reset fails") => Err("the screw is still loose".to_owned()),
+            _ => Ok(()),
         }
     }
 }

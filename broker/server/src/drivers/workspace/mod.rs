@@ -25,7 +25,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ave_core::Granted;
-use ave_profile::Refusal;
+use ave_profile::{Identity, Profile, Refusal};
+use ave_protocol::arguments::Signature;
 
 use self::directory::Directory;
 use self::unit::WorkspaceUnit;
@@ -66,5 +67,14 @@ impl Driver for WorkspaceDriver {
         let mut profile = (*granted.known).clone();
         profile.0.insert("uid".into(), granted.item.value.as_ref().into());
         Ok(Box::new(WorkspaceUnit::new(directory, profile, Arc::clone(&self.config), &self.home)))
+    }
+
+    fn methods(&self) -> &[Signature] {
+        unit::methods()
+    }
+
+    /// A workspace is never lent twice: what is left of it goes at the next start.
+    async fn reset(&self, _item: &Identity, _known: &Profile) -> Result<(), String> {
+        Ok(())
     }
 }

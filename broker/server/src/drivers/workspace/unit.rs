@@ -47,6 +47,11 @@ const CALLS: &[&str] = &[
 static METHODS: LazyLock<Vec<Signature>> =
     LazyLock::new(|| CALLS.iter().map(|notation| Signature::parse(notation)).collect());
 
+/// Every call of a workspace.
+pub(super) fn methods() -> &'static [Signature] {
+    &METHODS
+}
+
 /// A workspace in use.
 #[derive(Debug)]
 pub(super) struct WorkspaceUnit {

@@ -1,0 +1,34 @@
+//! What this host lends, laid out once at start: who drives each type, and who watches for its pieces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::task::spawn_blocking;
+
+use crate::config::Config;
+use crate::drivers::workspace::WorkspaceDriver;
+use crate::drivers::{Driver, Drivers, Watch};
+
+/// The drivers and watches of one broker.
+pub(crate) struct Bench {
+    pub(crate) drivers: Drivers,
+    pub(crate) watches: Vec<Box<dyn Watch>>,
+}
+
+impl Bench {
+    /// Lays it out, after each driver has cleaned up what a dead broker left behind.
+    ///
+    /// # Errors
+    /// If that failed in a way that makes lending unsafe.
+    pub(crate) async fn lay(config: &Config) -> Result<Bench> {
+        let mut drivers: BTreeMap<Arc<str>, Arc<dyn Driver>> = BTreeMap::new();
+        let watches = Vec::new();
+        if let Some(workspace) = &config.workspace {
+            let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
+            drivers.insert("workspace".into(), driver.clone());
+            spawn_blocking(move || driver.sweep()).await.context("sweeping leftover workspaces failed")?;
+        }
+        Ok(Bench { drivers: Drivers::new(drivers), watches })
+    }
+}
