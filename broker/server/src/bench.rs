@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::config::Config;
 use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers, Watch};
+use crate::usb::UsbBus;
 
 /// The drivers and watches of one broker.
 pub(crate) struct Bench {
@@ -23,7 +24,8 @@ impl Bench {
     /// If that failed in a way that makes lending unsafe.
     pub(crate) async fn lay(config: &Config) -> Result<Bench> {
         let mut drivers: BTreeMap<Arc<str>, Arc<dyn Driver>> = BTreeMap::new();
-        let watches = Vec::new();
+        let (_usb, scan) = UsbBus::new(&config.broker.usb_devices, &config.broker.device_nodes);
+        let watches: Vec<Box<dyn Watch>> = vec![Box::new(scan)];
         if let Some(workspace) = &config.workspace {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
             drivers.insert("workspace".into(), driver.clone());

@@ -21,5 +21,6 @@ mod sightings;
 mod site;
 #[cfg(test)]
 mod testing;
+mod usb;
 mod wire;
 pub mod wiring;

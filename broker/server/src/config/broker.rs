@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ave_profile::{Map, Profile, Value};
 use ave_protocol::handshake::Secret;
@@ -23,6 +23,12 @@ const OPEN_LIMIT_S: u64 = 3;
 
 /// The longest open limit that makes sense: nobody waits longer for equipment that may not come.
 const OPEN_LIMIT_S_MAX: u64 = 600;
+
+/// Where Linux shows what is plugged into USB.
+const USB_DEVICES: &str = "/sys/bus/usb/devices";
+
+/// Where Linux has the nodes of devices.
+const DEVICE_NODES: &str = "/dev";
 
 /// What `broker.json` says (Specification 8.2).
 #[derive(Clone, Debug)]
@@ -45,6 +51,10 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Seconds until the pieces of a grant must be open.
     pub open_limit_s: u64,
+    /// Where the kernel shows what is plugged into USB.
+    pub usb_devices: PathBuf,
+    /// Where the nodes of devices are.
+    pub device_nodes: PathBuf,
     content: Map,
 }
 
@@ -122,6 +132,8 @@ impl BrokerConfig {
                     integer(value, 1..=OPEN_LIMIT_S_MAX)
                 })
                 .unwrap_or(OPEN_LIMIT_S),
+            usb_devices: members.folder("usb_devices", USB_DEVICES),
+            device_nodes: members.folder("device_nodes", DEVICE_NODES),
             content: content.clone(),
         };
         let fatal = faults[before..].iter().any(|fault| fault.severity == super::Severity::Error);
@@ -180,6 +192,11 @@ impl Members<'_> {
             current_value(value)
         );
         self.faults.push(Fault::error(self.path, name, wanted, shown(value), message));
+    }
+
+    fn folder(&mut self, name: &str, default: &str) -> PathBuf {
+        let absolute = |value: &Value| value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
+        self.read(name, ("<path>", "an absolute path"), absolute).unwrap_or_else(|| default.into())
     }
 
     fn session_ports(&mut self, port: u16) -> Option<RangeInclusive<u16>> {
