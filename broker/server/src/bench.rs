@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 use crate::config::Config;
+use crate::drivers::place;
 use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers, Watch};
 use crate::usb::UsbBus;
@@ -26,6 +28,11 @@ impl Bench {
         let mut drivers: BTreeMap<Arc<str>, Arc<dyn Driver>> = BTreeMap::new();
         let (_usb, scan) = UsbBus::new(&config.broker.usb_devices, &config.broker.device_nodes);
         let watches: Vec<Box<dyn Watch>> = vec![Box::new(scan)];
+        let home = config.paths.home().to_owned();
+        let swept = spawn_blocking(move || place::sweep(&home)).await;
+        if let Err(reason) = swept.context("sweeping leftover programs failed")? {
+            warn!(reason, "a dead broker left something behind");
+        }
         if let Some(workspace) = &config.workspace {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
             drivers.insert("workspace".into(), driver.clone());

@@ -5,6 +5,9 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+pub(crate) mod group;
+pub(crate) mod place;
+pub(crate) mod strays;
 mod undriven;
 pub mod workspace;
 

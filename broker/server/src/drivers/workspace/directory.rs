@@ -13,8 +13,9 @@ use std::path::{Component, Path, PathBuf};
 
 use tracing::{info, warn};
 
+use super::erase;
 use super::limits::MARK_BYTES_MAX;
-use super::{erase, strays};
+use crate::drivers::strays;
 
 /// A directory this broker made. It goes at the latest when this value does.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ fn sweep_one(mark: &Path) -> io::Result<PathBuf> {
     let path = PathBuf::from(OsString::from_vec(path));
     // A mark that was cut short names another directory or none; its own was never made.
     if path.is_absolute() && path.file_name() == mark.file_name() {
-        strays::kill(&path, &[]).map_err(io::Error::other)?;
+        strays::kill(strays::WORKSPACE, &path, &[]).map_err(io::Error::other)?;
         erase::tree(&path)?;
     }
     fs::remove_file(mark)?;

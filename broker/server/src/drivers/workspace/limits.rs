@@ -48,14 +48,5 @@ pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(900);
 /// How long `copy` may take (Specification 4.3).
 pub(super) const COPY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Rounds of killing what a workspace's tools left behind; a process that forks on takes more than one.
-pub(super) const KILL_ROUNDS_MAX: u32 = 500;
-
-/// Pause between those rounds, for the killed to go.
-pub(super) const KILL_PAUSE: Duration = Duration::from_millis(2);
-
-/// What is read of a process's environment while looking for those.
-pub(super) const ENVIRONMENT_BYTES_MAX: u64 = 1 << 20;
-
 /// A mark holds one path.
 pub(super) const MARK_BYTES_MAX: u64 = 2 * PATH_BYTES_MAX as u64;

@@ -13,7 +13,6 @@ mod git;
 mod glob;
 mod limits;
 mod paths;
-mod strays;
 #[cfg(test)]
 mod tests;
 mod tools;

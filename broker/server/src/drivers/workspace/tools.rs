@@ -11,14 +11,15 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use ave_profile::{Map, Refusal, RefusalKind, Value};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, test_kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time;
 
 use super::limits::{DRAIN_BYTES_MAX, OUTPUT_BYTES_MAX};
-use super::strays;
+use crate::drivers::group::Group;
+use crate::drivers::strays;
 
 /// What the tools of one workspace share.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Tools {
             ("PATH", inherited("PATH", "/usr/local/bin:/usr/bin:/bin")),
             ("LANG", inherited("LANG", "C.UTF-8")),
             ("HOME", home.into()),
-            (strays::MARK, root.into()),
+            (strays::WORKSPACE, root.into()),
         ]);
         Tools { environment, root: root.to_owned(), groups: Vec::new(), used: false }
     }
@@ -99,7 +100,7 @@ impl Tools {
     /// What kills everything that tools left behind; `None` if nothing ever ran. It blocks.
     pub(super) fn leftovers(&mut self) -> Option<impl FnOnce() -> Result<(), String> + Send + 'static> {
         let (root, groups) = (self.root.clone(), std::mem::take(&mut self.groups));
-        std::mem::take(&mut self.used).then_some(move || strays::kill(&root, &groups))
+        std::mem::take(&mut self.used).then_some(move || strays::kill(strays::WORKSPACE, &root, &groups))
     }
 
     fn spawn(&self, run: &Run<'_>) -> io::Result<(Child, pipe::Receiver)> {
@@ -116,30 +117,6 @@ impl Run<'_> {
     /// The command, as errors show it.
     fn shown(&self) -> Value {
         self.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().into()
-    }
-}
-
-/// A process group that dies with this value.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Option<Group> {
-        let pid = i32::try_from(child.id()?).ok()?;
-        Some(Group(Pid::from_raw(pid)))
-    }
-
-    /// The group, if it has members although its leader was waited for.
-    fn outlived(mut self) -> Option<Pid> {
-        self.0.take().filter(|group| test_kill_process_group(*group).is_ok())
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // The leader was not waited for, so the number is still its own; an empty group is fine.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 

@@ -1,27 +1,39 @@
-//! Finds and kills what a workspace's tools left running.
+//! Finds and kills what programs that were started here left running.
 //!
-//! A process belongs to a workspace by its process group, or by the `AVE_WORKSPACE` that every tool finds in
-//! its environment, so that one that made itself a daemon is found too. One that also cleared its
-//! environment is not; nobody's shell is killed for merely standing in the directory.
+//! A process belongs to whoever started it by its process group, or by a mark that the program found in its
+//! environment, so that one that made itself a daemon is found too. One that also cleared its environment is
+//! not.
 
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-use super::limits::{ENVIRONMENT_BYTES_MAX, KILL_PAUSE, KILL_ROUNDS_MAX};
+/// Marks the processes of a workspace's tools; the value is the workspace's path.
+pub(crate) const WORKSPACE: &str = "AVE_WORKSPACE";
 
-/// The variable that marks a workspace's processes; its value is the workspace's path.
-pub(super) const MARK: &str = "AVE_WORKSPACE";
+/// Marks the programs a lab brings, its listers and drivers; the value is the home of their broker.
+pub(crate) const BROKER_HOME: &str = "AVE_BROKER_HOME";
 
-/// Kills every process of the workspace at `root`, and of the process groups `groups`.
+/// Rounds of killing; a process that forks on takes more than one.
+const KILL_ROUNDS_MAX: u32 = 500;
+
+/// Pause between those rounds, for the killed to go.
+const KILL_PAUSE: Duration = Duration::from_millis(2);
+
+/// What is read of a process's environment.
+const ENVIRONMENT_BYTES_MAX: u64 = 1 << 20;
+
+/// Kills every process whose environment has the variable `name` with this value, and those of the process
+/// groups `groups`. It blocks.
 ///
 /// # Errors
 /// How many would not go.
-pub(super) fn kill(root: &Path, groups: &[Pid]) -> Result<(), String> {
-    let mark = [MARK.as_bytes(), b"=", root.as_os_str().as_encoded_bytes()].concat();
+pub(crate) fn kill(name: &str, value: &Path, groups: &[Pid]) -> Result<(), String> {
+    let mark = [name.as_bytes(), b"=", value.as_os_str().as_encoded_bytes()].concat();
     let mut found = 0;
     for _ in 0..KILL_ROUNDS_MAX {
         found = kill_once(&mark, groups);
@@ -30,13 +42,14 @@ pub(super) fn kill(root: &Path, groups: &[Pid]) -> Result<(), String> {
         }
         thread::sleep(KILL_PAUSE);
     }
-    Err(format!("{found} processes of {} cannot be killed", root.display()))
+    Err(format!("{found} processes of {} cannot be killed", value.display()))
 }
 
 fn kill_once(mark: &[u8], groups: &[Pid]) -> usize {
     let Ok(processes) = fs::read_dir("/proc") else { return 0 };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(Pid::from_raw).filter(|pid| kill_if(*pid, |pid| belongs(pid, mark, groups))).count()
+    let others = pids.filter_map(Pid::from_raw).filter(|pid| *pid != getpid());
+    others.filter(|pid| kill_if(*pid, |pid| belongs(pid, mark, groups))).count()
 }
 
 /// The handle is opened first: what is judged is what is killed, even if the number is used anew.
