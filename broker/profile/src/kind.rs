@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::means::{DriverLimits, Lister, Opening, Program, Reset};
 use crate::{Identity, Map, Profile, Refusal, RefusalKind, Value};
 
 /// How one requested member is compared with the same member of a known piece.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Equal as JSON values.
@@ -27,7 +27,7 @@ pub enum Rule {
 }
 
 /// How many sessions may hold one piece at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Allocations {
     /// At most so many.
@@ -37,7 +37,7 @@ pub enum Allocations {
 }
 
 /// The word for any number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unlimited {
     /// `"unlimited"`.
@@ -60,7 +60,7 @@ pub enum Kept {
 }
 
 /// One type of equipment. (Specification 5.2 to 5.4.)
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kind {
     /// The value of the `type` member.

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Map;
 
 /// A program and its arguments. A first word with a slash is relative to the descriptor's folder.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// At least the program's name.
@@ -16,7 +16,7 @@ pub struct Program {
 }
 
 /// Who finds the pieces of a type.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Lister {
     /// A file that lists them: `[{...}, ...]`, read again whenever it changes.
@@ -28,7 +28,7 @@ pub enum Lister {
 }
 
 /// See [`Lister::File`].
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileLister {
     /// Relative to the home's configuration folder.
@@ -37,7 +37,7 @@ pub struct FileLister {
 
 /// See [`Lister::Usb`]. A piece is reported with what is read of its device, `power_state: online`, and
 /// `power_state: offline` when it is unplugged.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsbLister {
     /// `idVendor`, 4 lower-case hex digits.
@@ -54,7 +54,7 @@ pub struct UsbLister {
 }
 
 /// See [`Lister::Command`]. It prints the list that a file would hold.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandLister {
     /// The program and its arguments, as in [`Program`].
@@ -68,7 +68,7 @@ pub struct CommandLister {
 }
 
 /// When the client is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
     /// Once the piece is open.
@@ -79,7 +79,7 @@ pub enum Opening {
 }
 
 /// What makes a piece clean again. Until it has succeeded nobody gets the piece.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reset {
     /// A method of the driver, without arguments.
@@ -89,7 +89,7 @@ pub enum Reset {
 }
 
 /// How long a driver may take, in seconds; 0 is for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DriverLimits {
     /// From the start of the program to its list of methods.

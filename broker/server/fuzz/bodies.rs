@@ -35,7 +35,7 @@ pub(crate) fn config(data: &[u8]) {
 
 fn broker(path: &Path, content: &Value) {
     let mut faults = Vec::new();
-    let config = BrokerConfig::of(path, content.clone(), &mut faults);
+    let config = BrokerConfig::of(path, content.clone(), &KindTable::builtin(), &mut faults);
     assert_eq!(config.is_none(), has_error(&faults));
     readable(&faults);
     let Some(config) = config else { return };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ave_core::{Core, Event};
-use ave_profile::KindTable;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -44,7 +43,7 @@ pub async fn serve(
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
 
-    let kinds = KindTable::builtin();
+    let kinds = config.types.kinds().clone();
     let Bench { drivers, watches } = Bench::lay(&config).await?;
     let (hub, handle) = Hub::new(Core::new(kinds.clone()));
     let site = Arc::new(Site {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ave_client::{Broker, Credential, Options};
-use ave_profile::{Map, Value};
+use ave_profile::{KindTable, Map, Value};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::handshake::Secret;
 
@@ -70,7 +70,7 @@ fn list(paths: &Paths, call: &str, admin: Option<&str>) -> Result<Value, Failure
 
 /// Where the broker of this home listens: it wrote the port down, unless it is not running.
 fn address(paths: &Paths) -> Result<(IpAddr, u16), Failure> {
-    let config = usable(|faults| BrokerConfig::read(&paths.broker_json(), faults))?;
+    let config = usable(|faults| BrokerConfig::read(&paths.broker_json(), &KindTable::builtin(), faults))?;
     let written = std::fs::read_to_string(paths.port_file()).ok();
     let port = written.and_then(|text| text.trim().parse().ok()).unwrap_or(config.port);
     if port == 0 {

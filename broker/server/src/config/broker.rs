@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use ave_profile::{Map, Profile, Value};
+use ave_profile::{KindTable, Map, Profile, Value};
 use ave_protocol::handshake::Secret;
 use ave_protocol::limits::Limits;
 
@@ -79,9 +79,10 @@ pub enum Policy {
 }
 
 impl BrokerConfig {
-    /// Reads the file at `path`; adds what is wrong with it to `faults`. Resolves the announced name.
-    pub fn load(path: &Path, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
-        let mut config = BrokerConfig::read(path, faults)?;
+    /// Reads the file at `path`, which may stack pieces of these types; adds what is wrong with it to `faults`.
+    /// Resolves the announced name.
+    pub fn load(path: &Path, kinds: &KindTable, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
+        let mut config = BrokerConfig::read(path, kinds, faults)?;
         let configured = config.content.get("host").and_then(Value::as_str);
         let announced = host::announced(configured, config.listen);
         if let Some(name) = announced.unresolvable {
@@ -93,9 +94,9 @@ impl BrokerConfig {
     }
 
     /// Like [`BrokerConfig::load`], without asking a name server: for clients on the same host.
-    pub(crate) fn read(path: &Path, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
+    pub(crate) fn read(path: &Path, kinds: &KindTable, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
         match file::read(path) {
-            Ok(content) => BrokerConfig::of(path, content, faults),
+            Ok(content) => BrokerConfig::of(path, content, kinds, faults),
             Err(fault) => {
                 faults.push(unreadable(path, &fault));
                 None
@@ -105,7 +106,12 @@ impl BrokerConfig {
 
     /// Checks a file's content; adds what is wrong with it to `faults`. The announced name is the
     /// configured one, resolved or not.
-    pub fn of(path: &Path, content: Value, faults: &mut Vec<Fault>) -> Option<BrokerConfig> {
+    pub fn of(
+        path: &Path,
+        content: Value,
+        kinds: &KindTable,
+        faults: &mut Vec<Fault>,
+    ) -> Option<BrokerConfig> {
         let Value::Map(content) = content else {
             let message =
                 format!("could not load broker configuration file: Expecting an object: {}", path.display());
@@ -113,7 +119,7 @@ impl BrokerConfig {
             return None;
         };
         let before = faults.len();
-        let mut members = Members { path, content: &content, faults };
+        let mut members = Members { path, content: &content, kinds, faults };
         let port =
             members.read("port", ("<int>", "a number from 0 to 65535"), |value| integer(value, 0..=u16::MAX));
         let config = BrokerConfig {
@@ -167,6 +173,7 @@ fn unreadable(path: &Path, fault: &FileFault) -> Fault {
 struct Members<'a> {
     path: &'a Path,
     content: &'a Map,
+    kinds: &'a KindTable,
     faults: &'a mut Vec<Fault>,
 }
 
@@ -224,7 +231,7 @@ impl Members<'_> {
         let lists = self
             .read("stacks", ("[[<profile>,...],...]", "a list of lists of profiles"), lists)
             .unwrap_or_default();
-        stacks::check(self.path, lists, self.faults)
+        stacks::check(self.path, lists, self.kinds, self.faults)
     }
 
     fn remote(&mut self) -> Option<Remote> {

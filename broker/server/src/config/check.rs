@@ -1,21 +1,24 @@
 //! Every fault of every configuration file at once, for people: what `ave-broker --check` prints.
 
-use ave_profile::KindTable;
-
 use super::equipment::Equipment;
-use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, workspace};
+use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, Types, workspace};
 
 /// The faults of all files of one home. A file that the first start would write is only a warning.
 pub fn faults(paths: &Paths) -> Vec<Fault> {
     let mut faults = Vec::new();
-    BrokerConfig::load(&paths.broker_json(), &mut faults);
+    let types = Types::load(paths);
+    BrokerConfig::load(&paths.broker_json(), types.kinds(), &mut faults);
     AuthKeys::load(&paths.authkeys_json(), &mut faults);
     if let Some(Some(workspace)) = workspace(paths, &mut faults) {
         faults.extend(workspace.missing_tools(&paths.workspace_json()));
     }
-    match Equipment::read(&paths.equipment_json(), &KindTable::builtin()) {
+    match Equipment::read(&paths.equipment_json(), types.kinds()) {
         Ok(equipment) => faults.extend(equipment.skipped),
         Err(fault) => faults.push(*fault),
+    }
+    faults.extend(types.faults().cloned());
+    for list in types.lists(paths) {
+        faults.extend(list.faults());
     }
     for fault in &mut faults {
         if fault.field.is_empty() && !fault.file.exists() {

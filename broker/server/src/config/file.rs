@@ -39,7 +39,12 @@ impl FileFault {
 /// # Errors
 /// Why there is none.
 pub fn read(path: &Path) -> Result<Value, FileFault> {
-    let bytes = bytes(path).map_err(|error| match error.kind() {
+    read_within(path, FILE_BYTES_MAX)
+}
+
+/// Like [`read`], for a file that has no reason to be large.
+pub(super) fn read_within(path: &Path, bytes_max: u64) -> Result<Value, FileFault> {
+    let bytes = bytes(path, bytes_max).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FileFault::Missing,
         _ => FileFault::Unreadable(error.to_string()),
     })?;
@@ -54,15 +59,15 @@ pub fn parse(bytes: &[u8]) -> Result<Value, FileFault> {
     serde_json::from_slice(bytes).map_err(|error| FileFault::NotJson(error.to_string()))
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn bytes(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     // Asked before it is opened: opening a pipe waits for whoever writes it.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes")));
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("larger than {bytes_max} bytes")));
     }
     Ok(bytes)
 }

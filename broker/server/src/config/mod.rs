@@ -5,6 +5,7 @@ mod authkeys;
 mod broker;
 pub mod check;
 pub mod defaults;
+pub mod descriptors;
 pub mod equipment;
 mod fault;
 pub mod file;
@@ -17,6 +18,7 @@ pub mod workspace;
 
 pub use authkeys::AuthKeys;
 pub use broker::{BrokerConfig, Policy, Remote};
+pub use descriptors::Types;
 pub use fault::{ConfigError, Fault, Severity};
 pub(crate) use paths::unnamed;
 pub use paths::{HomeError, Paths, put_new, replace};
@@ -34,6 +36,8 @@ pub struct Config {
     pub keys: AuthKeys,
     /// `workspace.json`; without one this broker lends no workspaces.
     pub workspace: Option<WorkspaceConfig>,
+    /// The types of equipment: the built-in ones and those of `equipment.d`.
+    pub types: Types,
     /// What somebody should know although the broker starts.
     pub warnings: Vec<Fault>,
 }
@@ -45,12 +49,14 @@ impl Config {
     /// All faults, if one of them keeps a broker from starting.
     pub fn load(paths: &Paths) -> Result<Config, ConfigError> {
         let mut faults = Vec::new();
-        let broker = BrokerConfig::load(&paths.broker_json(), &mut faults);
+        let types = Types::load(paths);
+        faults.extend(types.faults().cloned());
+        let broker = BrokerConfig::load(&paths.broker_json(), types.kinds(), &mut faults);
         let keys = AuthKeys::load(&paths.authkeys_json(), &mut faults);
         let workspace = workspace(paths, &mut faults);
         match (broker, keys, workspace) {
             (Some(broker), Some(keys), Some(workspace)) => {
-                Ok(Config { paths: paths.clone(), broker, keys, workspace, warnings: faults })
+                Ok(Config { paths: paths.clone(), broker, keys, workspace, types, warnings: faults })
             }
             _ => Err(ConfigError(faults)),
         }

@@ -100,6 +100,11 @@ impl Paths {
         self.config().join("equipment.json")
     }
 
+    /// The folder of descriptors, one a type of equipment.
+    pub fn equipment_d(&self) -> PathBuf {
+        self.ave("equipment.d")
+    }
+
     /// The file that names the running broker.
     pub fn pid_file(&self) -> PathBuf {
         self.run().join("ave-broker.pid")

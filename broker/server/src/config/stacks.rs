@@ -12,8 +12,12 @@ const IDENTITIES: [&str; 3] = ["serial", "imei", "uid"];
 
 /// The profiles of these lists. What names no piece is a fault; what names one that can never be found
 /// only a warning: such a member counts for the stack's length and is never matched.
-pub(super) fn check(path: &Path, lists: Vec<Vec<Value>>, faults: &mut Vec<Fault>) -> Vec<Vec<Profile>> {
-    let kinds = KindTable::builtin();
+pub(super) fn check(
+    path: &Path,
+    lists: Vec<Vec<Value>>,
+    kinds: &KindTable,
+    faults: &mut Vec<Fault>,
+) -> Vec<Vec<Profile>> {
     let mut stacks = Vec::new();
     for (i, list) in lists.into_iter().enumerate() {
         let mut stack = Vec::new();
@@ -21,7 +25,7 @@ pub(super) fn check(path: &Path, lists: Vec<Vec<Value>>, faults: &mut Vec<Fault>
             let field = format!("stacks[{i}][{j}]");
             match named(member) {
                 Ok(profile) => {
-                    faults.extend(doubt(&kinds, &profile).map(|wanted| {
+                    faults.extend(doubt(kinds, &profile).map(|wanted| {
                         Fault::warning(
                             path,
                             field,

@@ -265,7 +265,8 @@ fn without_credentials(mut content: Map) -> Profile {
     Profile(content)
 }
 
-fn is_executable(program: &Path) -> bool {
+/// Whether there is a file that may be run.
+pub(super) fn is_executable(program: &Path) -> bool {
     program.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 

@@ -6,7 +6,7 @@ const PATH: &str = "/h/.ave/config/broker.json";
 
 fn of(content: serde_json::Value) -> (Option<BrokerConfig>, Vec<Fault>) {
     let mut faults = Vec::new();
-    let config = BrokerConfig::of(Path::new(PATH), content.into(), &mut faults);
+    let config = BrokerConfig::of(Path::new(PATH), content.into(), &KindTable::builtin(), &mut faults);
     (config, faults)
 }
 
@@ -107,7 +107,7 @@ fn missing_files_and_broken_ones_say_so() {
     let path = folder.path().join("broker.json");
     let message = || {
         let mut faults = Vec::new();
-        assert!(BrokerConfig::load(&path, &mut faults).is_none());
+        assert!(BrokerConfig::load(&path, &KindTable::builtin(), &mut faults).is_none());
         faults.remove(0).message
     };
     assert_eq!(message(), format!("no such configuration file: {}", path.display()));
