@@ -9,7 +9,9 @@ pub mod descriptors;
 pub mod equipment;
 mod fault;
 pub mod file;
+pub mod flocker;
 pub mod host;
+pub mod jenkins;
 mod paths;
 mod stacks;
 mod user;
@@ -20,6 +22,7 @@ pub use authkeys::AuthKeys;
 pub use broker::{BrokerConfig, Policy, Remote};
 pub use descriptors::Types;
 pub use fault::{ConfigError, Fault, Severity};
+use jenkins::JenkinsAccounts;
 pub(crate) use paths::unnamed;
 pub use paths::{HomeError, Paths, put_new, replace};
 pub use user::{USER_FILE, User, UserError};
@@ -70,6 +73,8 @@ fn workspace(paths: &Paths, faults: &mut Vec<Fault>) -> Option<Option<WorkspaceC
         faults.push(Fault::warning(&path, "", "a file", "none: no workspaces are lent"));
         return Some(None);
     }
-    let loaded = WorkspaceConfig::load(&path, paths.home());
-    loaded.map(Some).map_err(|fault| faults.push(*fault)).ok()
+    let mut kept = |fault: Box<Fault>| faults.push(*fault);
+    let loaded = WorkspaceConfig::load(&path, paths.home()).map_err(&mut kept).ok();
+    let accounts = JenkinsAccounts::load(&paths.jenkins_json()).map_err(kept).ok();
+    loaded.zip(accounts).map(|(loaded, accounts)| Some(loaded.with_jenkins_accounts(accounts)))
 }

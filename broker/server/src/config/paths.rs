@@ -95,6 +95,11 @@ impl Paths {
         self.config().join("workspace.json")
     }
 
+    /// `jenkins.json`.
+    pub fn jenkins_json(&self) -> PathBuf {
+        self.config().join("jenkins.json")
+    }
+
     /// `equipment.json`.
     pub fn equipment_json(&self) -> PathBuf {
         self.config().join("equipment.json")

@@ -12,6 +12,8 @@ use serde_json::json;
 use super::Fault;
 use super::fault::{current_value, shown};
 use super::file::{self, FileFault};
+use super::flocker::{self, Flocker};
+use super::jenkins::JenkinsAccounts;
 
 /// What `workspace.json` says (Specification 4.1, 8.4).
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub struct WorkspaceConfig {
     tools: BTreeMap<String, PathBuf>,
     wlan: Option<Wlan>,
     proxy: Option<Proxy>,
+    flocker: Option<Flocker>,
+    jenkins: Option<String>,
+    jenkins_accounts: JenkinsAccounts,
     profile: Profile,
 }
 
@@ -76,10 +81,18 @@ impl WorkspaceConfig {
         let root = content.root(home)?;
         let (tools, wlan, proxy) = (content.tools()?, content.wlan()?, content.proxy()?);
         content.check_hints()?;
-        content.check_flocker()?;
+        let flocker = content.flocker()?;
+        let jenkins = content.members.get("jenkins").and_then(Value::as_str);
+        let jenkins = jenkins.filter(|base| !base.is_empty()).map(str::to_owned);
         content.members.insert("root".into(), root.as_str().into());
         let profile = without_credentials(content.members);
-        Ok(WorkspaceConfig { root: root.into(), tools, wlan, proxy, profile })
+        let (root, jenkins_accounts) = (root.into(), JenkinsAccounts::default());
+        Ok(WorkspaceConfig { root, tools, wlan, proxy, flocker, jenkins, jenkins_accounts, profile })
+    }
+
+    /// The same with what `jenkins.json` says.
+    pub fn with_jenkins_accounts(self, jenkins_accounts: JenkinsAccounts) -> WorkspaceConfig {
+        WorkspaceConfig { jenkins_accounts, ..self }
     }
 
     /// What a fresh home gets, on the host called `host`.
@@ -128,6 +141,21 @@ impl WorkspaceConfig {
     /// The way to the web, if one is configured.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
+    }
+
+    /// The file server, if one is enabled.
+    pub fn flocker(&self) -> Option<&Flocker> {
+        self.flocker.as_ref()
+    }
+
+    /// The base URL of the lab's Jenkins, if it has one.
+    pub fn jenkins(&self) -> Option<&str> {
+        self.jenkins.as_deref()
+    }
+
+    /// Who the broker is at Jenkins servers.
+    pub fn jenkins_accounts(&self) -> &JenkinsAccounts {
+        &self.jenkins_accounts
     }
 
     /// The host's profile: the whole file and `type`, without `uid` and without the file server's or the
@@ -206,25 +234,9 @@ impl Content<'_> {
         check("subclass", r#"{"subclass":{"Workspace":"module.Name"}}"#, |value| value.as_map().is_some())
     }
 
-    /// All members but `ftp.timeout` must be there; what they hold matters only when the server is enabled.
-    fn check_flocker(&self) -> Result<(), Box<Fault>> {
-        const FORM: &str = concat!(
-            r#"{"flocker":{"enable":<bool>,"host":"name","#,
-            r#""ftp":{"port":<int>,"user":"name","password":"password","timeout":<int>,"store":"directory"},"#,
-            r#""http":{"port":<int>,"doc-root":"directory"}}}"#
-        );
-        let Some(value) = self.members.get("flocker") else { return Ok(()) };
-        let complete = || {
-            let flocker = value.as_map()?;
-            let (ftp, http) = (flocker.get("ftp")?.as_map()?, flocker.get("http")?.as_map()?);
-            let members = ["user", "password", "store"].iter().all(|name| ftp.contains_key(*name));
-            let Value::Bool(enabled) = flocker.get("enable")? else { return None };
-            let host = flocker.get("host")?;
-            let ports = [ftp.get("port")?, http.get("port")?];
-            let typed = host.as_str().is_some() && ports.iter().all(|port| matches!(port, Value::Int(_)));
-            (members && http.contains_key("doc-root") && (typed || !enabled)).then_some(())
-        };
-        complete().ok_or_else(|| self.fault("flocker", FORM))
+    fn flocker(&self) -> Result<Option<Flocker>, Box<Fault>> {
+        let Some(value) = self.members.get("flocker") else { return Ok(None) };
+        Flocker::of(value).ok_or_else(|| self.fault("flocker", flocker::FORM))
     }
 
     fn mandatory(&self, name: &str, message: &str) -> Result<&Value, Box<Fault>> {
@@ -339,17 +351,6 @@ mod tests {
             assert!(message.starts_with(&beginning), "{message}");
             assert!(message.contains(". current value="), "{message}");
         }
-    }
-
-    #[test]
-    fn the_file_server_is_checked_for_types_only_when_enabled() {
-        let flocker = |enable: bool| {
-            json!({"root": "/w", "tools": {}, "flocker": {
-                "enable": enable, "host": null, "ftp": {"port": "", "user": "", "password": "", "store": ""},
-                "http": {"port": "", "doc-root": ""}}})
-        };
-        assert!(read(flocker(false)).is_ok());
-        assert!(read(flocker(true)).unwrap_err().contains("\"flocker\" must be on the form"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(super) trait Take {
     fn text(&mut self, name: &str) -> Result<String, Refusal>;
     /// Text, or nothing.
     fn optional(&mut self, name: &str) -> Result<Option<String>, Refusal>;
+    /// Text, a whole number as text, or nothing.
+    fn number_or_text(&mut self, name: &str) -> Result<Option<String>, Refusal>;
     /// A truth value.
     fn flag(&mut self, name: &str) -> Result<bool, Refusal>;
     /// A whole number.
@@ -34,6 +36,15 @@ impl Take for Bound {
             Value::Null => Ok(None),
             Value::Text(text) => Ok(Some(text)),
             other => Err(wanted(name, "a string or null", &other)),
+        }
+    }
+
+    fn number_or_text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        match self.take(name) {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            Value::Int(number) => Ok(Some(number.to_string())),
+            other => Err(wanted(name, "a string, a whole number or null", &other)),
         }
     }
 

@@ -11,10 +11,10 @@ use super::limits::COPY_LIMIT;
 use super::paths::Ground;
 use super::tools::Run;
 use super::unit::WorkspaceUnit;
-use super::{archive, download, files, git, glob};
+use super::{android, archive, download, files, git, glob, jenkins};
 use crate::config::workspace::{Proxy, Wlan};
 
-type Answer = Result<Value, Refusal>;
+pub(super) type Answer = Result<Value, Refusal>;
 
 impl WorkspaceUnit {
     pub(super) fn wlan(&self, what: &str) -> Result<&Wlan, Refusal> {
@@ -38,14 +38,6 @@ impl WorkspaceUnit {
         let path = arguments.optional("path")?.unwrap_or_default();
         let (path, _file) = self.work.run(move |ground, _| files::make_tempfile(ground, &path)).await?;
         Ok(shown(path))
-    }
-
-    pub(super) async fn write_tempfile(&self, arguments: &mut Bound) -> Answer {
-        if *arguments.get("promoted_target") != Value::Null {
-            return Err(Refusal::exception("promoted_target: workspaces cannot promote files yet"));
-        }
-        let (sequence, encoding) = (arguments.take("sequence"), arguments.text("encoding")?);
-        self.work.run(move |ground, _| files::write_tempfile(ground, &sequence, &encoding)).await.map(shown)
     }
 
     pub(super) async fn cat(&self, arguments: &mut Bound) -> Answer {
@@ -146,6 +138,36 @@ impl WorkspaceUnit {
             proxy: self.proxy(arguments)?,
         };
         download::download(&self.work, wanted).await.map(shown)
+    }
+
+    pub(super) async fn download_jenkins(&self, arguments: &mut Bound) -> Answer {
+        let missing = || Refusal::exception("jenkins base URL is not set or provided");
+        let base = arguments.optional("base")?.or_else(|| self.config.jenkins().map(str::to_owned));
+        let wanted = jenkins::Wanted {
+            base: base.filter(|base| !base.is_empty()).ok_or_else(missing)?,
+            job: arguments.text("job_id")?,
+            build: arguments.number_or_text("build_id")?,
+            artifacts: match arguments.get("artifacts") {
+                Value::Null => None,
+                _ => Some(arguments.words("artifacts", |path| vec![path.to_owned()])?),
+            },
+            dst: arguments.optional("dst")?,
+            limit: arguments.limit("timeout")?,
+        };
+        jenkins::download(&self.work, self.config.jenkins_accounts(), wanted).await.map(shown)
+    }
+
+    pub(super) async fn badging(&mut self, path: String) -> Result<android::Badging, Refusal> {
+        android::Badging::of(&self.config, &self.work, &mut self.tools, path).await
+    }
+
+    pub(super) async fn make_coverage_report(&mut self, arguments: &mut Bound) -> Answer {
+        let wanted = android::Coverage {
+            em: arguments.text("em")?,
+            ec: arguments.text("ec")?,
+            src_tree: arguments.optional("src_tree")?,
+        };
+        android::coverage_report(&self.config, &self.work, &mut self.tools, wanted).await.map(shown)
     }
 
     /// The lab's proxy, if it is asked for, with the caller's credentials where there are some.

@@ -14,6 +14,9 @@ use super::codec::{Codec, OnError};
 use super::limits::{NAMES_TRIED_MAX, READ_BYTES_MAX};
 use super::paths::Ground;
 
+/// How the names of temporary files begin.
+pub(super) const TEMPFILE_PREFIX: &str = "tmp";
+
 /// A file's bytes, or its text if an encoding is named (W7).
 ///
 /// # Errors
@@ -75,7 +78,7 @@ pub(super) fn make_tempdir(ground: &Ground) -> Result<PathBuf, Refusal> {
 pub(super) fn make_tempfile(ground: &Ground, path: &str) -> Result<(PathBuf, File), Refusal> {
     let directory = ground.inside(path)?;
     let make = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    fresh(&directory, "tmp", make)
+    fresh(&directory, TEMPFILE_PREFIX, make)
 }
 
 /// Writes text, or the texts of a list one after the other, to a new file (W8).

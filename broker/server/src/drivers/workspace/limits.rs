@@ -36,6 +36,12 @@ pub(super) const ARCHIVE_DIRECTORY_BYTES_MAX: u64 = 32 << 20;
 /// A downloaded file.
 pub(super) const DOWNLOAD_BYTES_MAX: u64 = 16 << 30;
 
+/// What Jenkins tells of a job or a build: ten thousand artifacts and as many past builds fit.
+pub(super) const JENKINS_ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Artifacts of one build.
+pub(super) const ARTIFACTS_MAX: usize = 10_000;
+
 /// Redirects followed by a download.
 pub(super) const REDIRECTS_MAX: usize = 10;
 
@@ -44,6 +50,24 @@ pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a download may receive nothing, even without a limit of its own.
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(900);
+
+/// A file's path on the file server; what servers commonly take in one line.
+pub(super) const REMOTE_PATH_BYTES_MAX: usize = 1024;
+
+/// Directories above it, each of which costs a round trip.
+pub(super) const REMOTE_DEPTH_MAX: usize = 32;
+
+/// What the file server keeps as the description of a key.
+pub(super) const METADATA_BYTES_MAX: usize = 256 << 10;
+
+/// Pause before a text is pushed again (Specification 4.3).
+pub(super) const PUSH_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long `aapt` may take for one package.
+pub(super) const AAPT_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a coverage report may take, and packing it again.
+pub(super) const REPORT_LIMIT: Duration = Duration::from_secs(900);
 
 /// How long `copy` may take (Specification 4.3).
 pub(super) const COPY_LIMIT: Duration = Duration::from_secs(10);

@@ -1,6 +1,7 @@
 //! Workspaces: a directory per allocation, with the tools of `workspace.json`, gone when the session gives it
 //! back or ends, whatever ended it. `docs/workspace.md` says what scripts can do with one.
 
+mod android;
 mod archive;
 mod arguments;
 mod calls;
@@ -9,10 +10,16 @@ mod directory;
 mod download;
 mod erase;
 mod files;
+mod flocker;
 mod git;
 mod glob;
+mod http;
+mod jenkins;
 mod limits;
+mod part;
 mod paths;
+mod promote;
+mod sharing;
 #[cfg(test)]
 mod tests;
 mod tools;

@@ -10,10 +10,11 @@ use ave_protocol::arguments::{Bound, Signature};
 use super::arguments::Take;
 use super::calls::shown;
 use super::directory::Directory;
-use super::files;
+use super::flocker::Flocker;
 use super::paths::Ground;
 use super::tools::Tools;
 use super::work::FileWork;
+use super::{android, files};
 use crate::config::workspace::WorkspaceConfig;
 use crate::drivers::Unit;
 
@@ -28,6 +29,7 @@ const CALLS: &[&str] = &[
     "make_tempdir()",
     "make_tempfile(path=None)",
     "write_tempfile(sequence, encoding='utf-8', promoted_target=None)",
+    "promote(source_path, target, server='flocker')",
     "cat(path, encoding=None, errors=None)",
     "get_checksum(path)",
     "ls(path, globstr='*')",
@@ -41,7 +43,17 @@ const CALLS: &[&str] = &[
     "download_git(src, refspec, dst=None, timeout=0, depth=1)",
     "has_git(path, refspec)",
     "delete_git(path)",
+    "download_jenkins(job_id, build_id=None, artifacts=None, dst=None, timeout=0, base=None)",
     "download(url, dst=None, timeout=0, output_file=None, proxy=False, proxy_user=None, proxy_password=None)",
+    "get_package_name(path)",
+    "get_apk_version(apk_path)",
+    "get_aapt_path()",
+    "make_coverage_report(em, ec, src_tree=None)",
+    "flocker_initial(existing_key=None, custom_key=None)",
+    "flocker_push_file(src, dst=None, key=None)",
+    "flocker_push_string(string, dst, key=None, timeout=30)",
+    "flocker_set_metadata(key=None, contact=None, asset=None, comment=None)",
+    "flocker_get_file(remote, local)",
 ];
 
 static METHODS: LazyLock<Vec<Signature>> =
@@ -59,6 +71,8 @@ pub(super) struct WorkspaceUnit {
     profile: Profile,
     pub(super) work: FileWork,
     pub(super) tools: Tools,
+    /// None where the lab has no file server.
+    pub(super) flocker: Option<Flocker>,
     /// Gone after `delete`.
     directory: Option<Directory>,
 }
@@ -73,11 +87,13 @@ impl WorkspaceUnit {
     ) -> WorkspaceUnit {
         let root = directory.path().to_owned();
         let tools = Tools::new(&root, home);
+        let flocker = config.flocker().cloned().map(Flocker::new);
         WorkspaceUnit {
             config,
             profile,
             work: FileWork::new(Ground::new(root)),
             tools,
+            flocker,
             directory: Some(directory),
         }
     }
@@ -120,6 +136,7 @@ impl Unit for WorkspaceUnit {
             "make_tempdir" => self.work.run(|ground, _| files::make_tempdir(ground)).await.map(shown),
             "make_tempfile" => self.make_tempfile(arguments).await,
             "write_tempfile" => self.write_tempfile(arguments).await,
+            "promote" => self.promote(arguments).await,
             "cat" => self.cat(arguments).await,
             "get_checksum" => self.get_checksum(arguments).await,
             "ls" => self.ls(arguments).await,
@@ -133,7 +150,23 @@ impl Unit for WorkspaceUnit {
             "download_git" => self.download_git(arguments).await,
             "has_git" => self.has_git(arguments).await,
             "delete_git" => self.delete_git(arguments).await,
+            "download_jenkins" => self.download_jenkins(arguments).await,
             "download" => self.download(arguments).await,
+            "get_package_name" => {
+                let badging = self.badging(arguments.text("path")?).await?;
+                badging.package_name().map(Value::from)
+            }
+            "get_apk_version" => {
+                let badging = self.badging(arguments.text("apk_path")?).await?;
+                badging.version_code().map(Value::from)
+            }
+            "get_aapt_path" => android::aapt(&self.config).map(shown),
+            "make_coverage_report" => self.make_coverage_report(arguments).await,
+            "flocker_initial" => self.flocker_initial(arguments).await,
+            "flocker_push_file" => self.flocker_push_file(arguments).await,
+            "flocker_push_string" => self.flocker_push_string(arguments).await,
+            "flocker_set_metadata" => self.flocker_set_metadata(arguments).await,
+            "flocker_get_file" => self.flocker_get_file(arguments).await,
             _ => Err(Refusal::exception(format!("no such RPC: {method}"))),
         }
     }

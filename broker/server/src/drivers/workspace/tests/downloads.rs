@@ -8,11 +8,12 @@ use ave_profile::RefusalKind;
 use super::*;
 
 /// Answers each connection in turn with these bytes, and sends back the requests' first lines and headers.
-fn server(answers: &'static [&'static str]) -> (SocketAddr, thread::JoinHandle<Vec<String>>) {
+pub(super) fn server(answers: &[&str]) -> (SocketAddr, thread::JoinHandle<Vec<String>>) {
+    let answers: Vec<_> = answers.iter().map(|answer| (*answer).to_owned()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = thread::spawn(move || {
-        let serve = |answer: &&str| {
+        let serve = |answer: &String| {
             let (mut stream, _) = listener.accept().unwrap();
             let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
             let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();

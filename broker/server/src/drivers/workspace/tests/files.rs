@@ -12,7 +12,7 @@ async fn c1_every_listed_call_is_answered_and_documented() {
         assert!(documented.contains(&format!("`{signature}`")), "{signature}");
         names.push((signature.name().to_owned(), signature.clone()));
     }
-    assert_eq!(names.len(), 23);
+    assert_eq!(names.len(), 34);
     for (name, signature) in names {
         let mut opened = lab.open().await;
         let required = (0..4)
@@ -25,7 +25,7 @@ async fn c1_every_listed_call_is_answered_and_documented() {
 
 #[tokio::test]
 async fn w6_every_path_argument_is_checked() {
-    let lab = Lab::new();
+    let lab = Lab::with(json!({"tools": {"aapt": "/bin/true"}}));
     let mut opened = lab.open().await;
     let root = opened.path.display().to_string();
     fs::create_dir_all(format!("{root}x")).unwrap();
@@ -50,6 +50,9 @@ async fn w6_every_path_argument_is_checked() {
             ("validate_zip_file", json!([way])),
             ("has_git", json!([way, "master"])),
             ("delete_git", json!([way])),
+            ("get_package_name", json!([way])),
+            ("get_apk_version", json!([way])),
+            ("make_coverage_report", json!([way, "in.zip"])),
         ] {
             let message = opened.bad(method, arguments.clone()).await.message;
             assert_eq!(message, format!("path cannot be outside workspace: {way}"), "{method} {arguments}");
@@ -119,8 +122,13 @@ async fn a_wrong_argument_is_named_and_the_workspace_stays_usable() {
         ("download_git", json!(["s", "r", null, 0, "1"]), "depth must be a whole number, found string"),
         (
             "write_tempfile",
-            json!(["x", "utf-8", "t"]),
-            "promoted_target: workspaces cannot promote files yet",
+            json!(["x", "utf-8", 1]),
+            "promoted_target must be a string or null, found number",
+        ),
+        (
+            "download_jenkins",
+            json!(["x", 1.5, null, null, 0, "b"]),
+            "build_id must be a string, a whole number or null, found number",
         ),
         ("download", json!([null]), "url is None"),
     ] {

@@ -1,10 +1,13 @@
 //! A workspace as a session uses it: the driver opens, the unit's calls are made by name, and it is closed.
 
+mod android;
 mod archives;
 mod downloads;
 mod files;
 mod git;
+mod jenkins;
 mod lifetime;
+mod promote;
 mod run;
 
 use std::path::{Path, PathBuf};

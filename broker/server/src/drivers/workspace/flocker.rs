@@ -1,0 +1,271 @@
+//! The file server that keeps what a workspace uploads (Specification 4.3). Files lie below a key; beside the
+//! key lies a description that is rewritten after each change.
+
+mod link;
+mod names;
+
+use std::fs::File;
+use std::time::Duration;
+
+use ave_profile::{Map, Refusal, Value};
+use tokio::time;
+
+use self::link::Link;
+pub(super) use self::link::Trouble;
+pub(super) use self::names::Remote;
+use super::limits::{METADATA_BYTES_MAX, PUSH_PAUSE};
+use super::part::Part;
+use super::paths::Ground;
+use super::tools;
+use super::work::FileWork;
+use crate::config::file;
+use crate::config::flocker::Flocker as Server;
+
+/// The members of a description that scripts set.
+const DESCRIPTION: [&str; 3] = ["contact", "asset", "comment"];
+
+/// One workspace's way to the file server.
+#[derive(Debug)]
+pub(super) struct Flocker {
+    server: Server,
+    /// What one call leaves open for the next. A call takes it out, so that one that fails or is given up
+    /// closes it.
+    link: Option<Link>,
+    session: Option<Session>,
+}
+
+/// Where uploads go.
+#[derive(Debug)]
+pub(super) enum Key {
+    /// To a new key, with these words before its random part.
+    New(Option<Remote>),
+    /// To one that exists.
+    Existing(String),
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    key: String,
+    /// [`DESCRIPTION`], each a text or null.
+    described: Map,
+}
+
+impl Flocker {
+    /// Nothing is open yet.
+    pub(super) fn new(server: Server) -> Flocker {
+        Flocker { server, link: None, session: None }
+    }
+
+    /// Uploads go to this key from now on.
+    pub(super) async fn begin(&mut self, key: Key) -> Result<(), Trouble> {
+        let mut link = self.link().await?;
+        self.session = Some(self.opened(&mut link, key).await?);
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Stores a file in the place of any other. Answers the description and the key.
+    pub(super) async fn push(
+        &mut self,
+        key: Option<String>,
+        file: File,
+        place: &Remote,
+    ) -> Result<Value, Trouble> {
+        let mut link = self.link().await?;
+        let session = self.session(&mut link, key).await?;
+        let path = self.place(&mut link, &session, place).await?;
+        link.store(&path, 0, &mut tokio::fs::File::from_std(file)).await?;
+        self.done(link, session, true).await
+    }
+
+    /// Appends to a file, which is made if there is none. What the server refuses is tried again until the
+    /// limit.
+    ///
+    /// # Errors
+    /// `push string timed out`; `Could not access K`.
+    pub(super) async fn append(
+        &mut self,
+        key: Option<String>,
+        text: &str,
+        place: &Remote,
+        limit: Option<Duration>,
+    ) -> Result<Value, Refusal> {
+        let (mut end, mut last) = (None, String::new());
+        let tried = async {
+            loop {
+                match self.append_once(key.clone(), text, place, &mut end).await {
+                    Err(trouble) if trouble.may_pass() => last = trouble.to_string(),
+                    other => return other.map_err(Refusal::from),
+                }
+                time::sleep(PUSH_PAUSE).await;
+            }
+        };
+        let Some(limit) = limit else { return tried.await };
+        match time::timeout(limit, tried).await {
+            Ok(done) => done,
+            Err(_) => Err(tools::timeout("push string timed out", Value::Null, last)),
+        }
+    }
+
+    /// `end` is where the text goes once that was found out: a second try must not leave half of the first.
+    async fn append_once(
+        &mut self,
+        key: Option<String>,
+        text: &str,
+        place: &Remote,
+        end: &mut Option<usize>,
+    ) -> Result<Value, Trouble> {
+        let mut link = self.link().await?;
+        let session = self.session(&mut link, key).await?;
+        let path = self.place(&mut link, &session, place).await?;
+        let offset = match *end {
+            Some(offset) => offset,
+            None => *end.insert(link.size(&path).await?),
+        };
+        link.store(&path, offset, &mut text.as_bytes()).await?;
+        self.done(link, session, true).await
+    }
+
+    /// Changes [`DESCRIPTION`]; nothing keeps what is there. Answers it.
+    pub(super) async fn describe(&mut self, changes: [Option<String>; 3]) -> Result<Value, Trouble> {
+        let mut link = self.link().await?;
+        let mut session = self.session(&mut link, None).await?;
+        for (name, value) in DESCRIPTION.into_iter().zip(changes) {
+            if let Some(value) = value {
+                session.described.insert(name.into(), value.into());
+            }
+        }
+        self.done(link, session, false).await
+    }
+
+    /// Fetches a file of the key into the workspace.
+    pub(super) async fn fetch(
+        &mut self,
+        work: &FileWork,
+        place: &Remote,
+        local: String,
+    ) -> Result<(), Trouble> {
+        let mut link = self.link().await?;
+        let session = self.session(&mut link, None).await?;
+        let path = format!("{}/{}", self.directory(&link, &session.key), place.path());
+        let begin = move |ground: &Ground, _: &_| Part::of(ground, &local);
+        let mut part = work.run(begin).await.map_err(Trouble::Local)?;
+        let mut stream = link.fetch(&path).await?;
+        while let Some(chunk) = stream.next().await? {
+            part = work.run(move |_, _| part.with(&chunk)).await.map_err(Trouble::Local)?;
+        }
+        stream.finish().await?;
+        work.run(move |_, _| part.finish()).await.map_err(Trouble::Local)?;
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// A link that answers.
+    async fn link(&mut self) -> Result<Link, Trouble> {
+        if let Some(mut link) = self.link.take()
+            && link.answers().await
+        {
+            return Ok(link);
+        }
+        Link::dial(&self.server).await
+    }
+
+    /// The session of this key; without one that of the last call, or a new one. It stays, also if what it
+    /// is wanted for fails.
+    async fn session(&mut self, link: &mut Link, key: Option<String>) -> Result<Session, Trouble> {
+        let key = match (key, &self.session) {
+            (None, Some(session)) => return Ok(session.clone()),
+            (Some(key), Some(session)) if session.key == key => return Ok(session.clone()),
+            (Some(key), _) => Key::Existing(key),
+            (None, None) => Key::New(None),
+        };
+        let session = self.opened(link, key).await?;
+        Ok(self.session.insert(session).clone())
+    }
+
+    async fn opened(&self, link: &mut Link, key: Key) -> Result<Session, Trouble> {
+        let mut described = Map::from(DESCRIPTION.map(|name| (name.into(), Value::Null)));
+        let key = match key {
+            Key::New(words) => {
+                let key = names::fresh_key(words.as_ref()).map_err(Trouble::Local)?;
+                link.make(&self.directory(link, &key)).await?;
+                key
+            }
+            Key::Existing(key) => {
+                let known = names::is_key(&key) && link.enter(&self.directory(link, &key)).await?;
+                if !known {
+                    return Err(Trouble::NoKey(key));
+                }
+                if let Some(Value::Map(known)) = self.description(link, &key).await? {
+                    let kept = known.into_iter().filter(|(name, _)| described.contains_key(name));
+                    described.extend(kept.collect::<Vec<_>>());
+                }
+                key
+            }
+        };
+        Ok(Session { key, described })
+    }
+
+    /// What the server keeps as a key's description; nothing if it is none.
+    async fn description(&self, link: &mut Link, key: &str) -> Result<Option<Value>, Trouble> {
+        let path = format!("{}.json", self.directory(link, key));
+        if link.size(&path).await? == 0 {
+            return Ok(None);
+        }
+        let mut stream = link.fetch(&path).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = stream.next().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > METADATA_BYTES_MAX {
+                return Err(Trouble::Local(Refusal::exception(format!(
+                    "the description of {key} is too long"
+                ))));
+            }
+        }
+        stream.finish().await?;
+        Ok(file::parse(&bytes).ok())
+    }
+
+    /// The whole path of a key's directory.
+    fn directory(&self, link: &Link, key: &str) -> String {
+        link.path(&[&self.server.store, key].join("/"))
+    }
+
+    /// The whole path of a file, whose directories are made.
+    async fn place(&self, link: &mut Link, session: &Session, place: &Remote) -> Result<String, Trouble> {
+        let mut directory = self.directory(link, &session.key);
+        for name in place.directories() {
+            directory = format!("{directory}/{name}");
+            link.make(&directory).await?;
+        }
+        Ok(format!("{directory}/{}", place.name()))
+    }
+
+    /// Rewrites the description and keeps what is open for the next call.
+    async fn done(&mut self, mut link: Link, session: Session, with_key: bool) -> Result<Value, Trouble> {
+        let mut shown = session.described.clone();
+        shown.insert("url".into(), self.url(&session.key));
+        let content = serde_json::json!(shown).to_string();
+        let path = format!("{}.json", self.directory(&link, &session.key));
+        link.store(&path, 0, &mut content.as_bytes()).await?;
+        if with_key {
+            shown.insert("key".into(), session.key.as_str().into());
+        }
+        (self.link, self.session) = (Some(link), Some(session));
+        Ok(Value::Map(shown))
+    }
+
+    /// Where HTTP shows a key.
+    fn url(&self, key: &str) -> Value {
+        let Server { host, http_port, store, doc_root, .. } = &self.server;
+        let stored = format!("{}/{key}", store.trim_end_matches('/'));
+        let root = format!("{}/", doc_root.trim_end_matches('/'));
+        let path = stored.strip_prefix(&root).unwrap_or(&stored).trim_start_matches('/');
+        let members = [
+            ("host".into(), host.as_str().into()),
+            ("port".into(), i64::from(*http_port).into()),
+            ("path".into(), path.into()),
+        ];
+        Value::Map(Map::from(members))
+    }
+}
