@@ -26,7 +26,7 @@ fn path_of(session: &mut Peer, workspace: &Value) -> PathBuf {
 }
 
 #[test]
-fn a_workspace_is_asked_for_by_its_tools_and_shows_them_141() {
+fn w4_a_workspace_is_asked_for_by_its_tools_and_shows_them_141() {
     let lab = Lab::of(&[], &[]);
     for tools in [json!(["sh"]), json!(["true", "sleep"]), json!({"sh": "anything"})] {
         let mut client = lab.client();
@@ -41,7 +41,7 @@ fn a_workspace_is_asked_for_by_its_tools_and_shows_them_141() {
 }
 
 #[test]
-fn what_no_workspace_has_is_no_such_workspace_and_makes_none_142() {
+fn w4_what_no_workspace_has_is_no_such_workspace_and_makes_none_142() {
     let lab = Lab::of(&["h1"], &[]);
     for members in [
         json!({"tools": ["no such tool"]}),
@@ -63,7 +63,7 @@ fn what_no_workspace_has_is_no_such_workspace_and_makes_none_142() {
 }
 
 #[test]
-fn wifi_is_matched_and_its_name_and_password_can_be_read_143() {
+fn w4_wifi_is_matched_and_its_name_and_password_can_be_read_143() {
     let wifi = json!({"wifi-capable": true, "wlan": {"ssid": "lab åäö", "auth": "secret"}});
     let lab = Lab::plan().workspace(wifi).start();
     let mut client = lab.client();
@@ -89,7 +89,7 @@ fn without_wifi_none_is_lent_and_none_can_be_read_143() {
 }
 
 #[test]
-fn a_uid_begins_with_the_hosts_pretty_and_every_workspace_has_its_own_144() {
+fn w2_a_uid_begins_with_the_hosts_pretty_and_every_workspace_has_its_own_144() {
     for (pretty, prefix) in [(json!("mary's lab"), "mary's lab-"), (Value::Null, "")] {
         let members = json!({"pretty": pretty});
         let lab = Lab::plan().workspace(members).start();
@@ -106,7 +106,7 @@ fn a_uid_begins_with_the_hosts_pretty_and_every_workspace_has_its_own_144() {
 }
 
 #[test]
-fn a_client_gets_its_workspace_again_by_uid_145() {
+fn w3_a_client_gets_its_workspace_again_by_uid_145() {
     let lab = Lab::of(&["h1"], &[]);
     let mut client = lab.client();
     let got = client.get(json!([any("workspace")]));
@@ -129,7 +129,7 @@ fn a_client_gets_its_workspace_again_by_uid_145() {
 }
 
 #[test]
-fn another_client_cannot_have_it_146() {
+fn w3_another_client_cannot_have_it_146() {
     let lab = Lab::of(&[], &[]);
     let mut holder = lab.client();
     let got = holder.get(json!([any("workspace")]));
@@ -182,7 +182,7 @@ fn runs(pid: u32) -> bool {
 }
 
 #[test]
-fn whatever_takes_a_workspace_away_stops_its_tools_and_deletes_it_74() {
+fn w2_whatever_takes_a_workspace_away_stops_its_tools_and_deletes_it_74() {
     let ends: [fn(&Lab, Peer, &Value); 5] = [
         |_, mut client, granted| drop((client.result("yield_resources", json!([granted])), client)),
         |_, mut client, _| drop((client.get_refused(json!([only("h9")])), client)),
@@ -249,4 +249,18 @@ fn no_path_leads_out_of_a_workspace() {
         }
     }
     assert!(Path::new("/etc/passwd").exists() && beside.exists());
+}
+
+#[test]
+fn w15_a_handset_and_a_workspace_of_one_get_are_on_one_host() {
+    let lab = Lab::of(&["h1"], &[]);
+    let mut client = lab.client();
+    let got = client.get(json!([only("h1"), any("workspace")]));
+    let (handset, workspace) = (&got["resources"][0], &got["resources"][1]);
+    // One session at one address answers for both, and its files are files of this host.
+    let mut session = Peer::session_of(&got);
+    assert_eq!(session.result_on(handset, "get_profile", json!([]))["serial"], "h1");
+    session.result_on(workspace, "run", json!([["sh", "-c", "echo here > file"]]));
+    let file = path_of(&mut session, workspace).join("file");
+    assert_eq!(fs::read_to_string(file).expect("a file of this host"), "here\n");
 }

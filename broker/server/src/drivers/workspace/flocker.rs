@@ -231,14 +231,13 @@ impl Flocker {
         link.path(&[&self.server.store, key].join("/"))
     }
 
-    /// The whole path of a file, whose directories are made.
+    /// The whole path of a file, whose directory is made.
     async fn place(&self, link: &mut Link, session: &Session, place: &Remote) -> Result<String, Trouble> {
-        let mut directory = self.directory(link, &session.key);
-        for name in place.directories() {
-            directory = format!("{directory}/{name}");
-            link.make(&directory).await?;
+        let path = format!("{}/{}", self.directory(link, &session.key), place.path());
+        if let Some((directory, _)) = path.rsplit_once('/') {
+            link.make(directory).await?;
         }
-        Ok(format!("{directory}/{}", place.name()))
+        Ok(path)
     }
 
     /// Rewrites the description and keeps what is open for the next call.

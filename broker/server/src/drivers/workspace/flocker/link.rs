@@ -119,14 +119,21 @@ impl Link {
         }
     }
 
-    /// Makes a directory unless it is there.
+    /// Makes a directory, and those above it, where they are missing.
     pub(super) async fn make(&mut self, directory: &str) -> Result<(), Trouble> {
-        if self.enter(directory).await? {
-            return Ok(());
+        let (mut missing, mut there) = (Vec::new(), directory);
+        while !there.is_empty() && !self.enter(there).await? {
+            missing.push(there);
+            there = there.rsplit_once('/').map_or("", |(above, _)| above);
         }
-        let made = within(self.limit, self.ftp.mkdir(directory)).await;
-        // Somebody else may have been faster.
-        if made.is_err() && self.enter(directory).await? { Ok(()) } else { made }
+        for directory in missing.into_iter().rev() {
+            let made = within(self.limit, self.ftp.mkdir(directory)).await;
+            // Somebody else may have been faster.
+            if made.is_err() && !self.enter(directory).await? {
+                return made;
+            }
+        }
+        Ok(())
     }
 
     /// The length of a file; 0 if there is none.

@@ -13,7 +13,7 @@ const KEY_LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// A file's path below a key.
 #[derive(Debug)]
-pub(in crate::drivers::workspace) struct Remote(Vec<String>);
+pub(in crate::drivers::workspace) struct Remote(String);
 
 impl Remote {
     /// The path, if it is relative; `absolute` says otherwise.
@@ -33,22 +33,12 @@ impl Remote {
                  directories and {REMOTE_PATH_BYTES_MAX} bytes, found {path:?}"
             )));
         }
-        Ok(Remote(names.into_iter().map(str::to_owned).collect()))
+        Ok(Remote(names.join("/")))
     }
 
-    /// The path with all its names.
-    pub(super) fn path(&self) -> String {
-        self.0.join("/")
-    }
-
-    /// The names before the last one.
-    pub(super) fn directories(&self) -> impl Iterator<Item = &String> {
-        self.0.iter().take(self.0.len() - 1)
-    }
-
-    /// The last name.
-    pub(super) fn name(&self) -> &str {
-        self.0.last().map_or("", String::as_str)
+    /// The path.
+    pub(super) fn path(&self) -> &str {
+        &self.0
     }
 }
 
@@ -58,13 +48,13 @@ pub(super) fn fresh_key(words: Option<&Remote>) -> Result<String, Refusal> {
     getrandom::fill(&mut random).map_err(|error| Refusal::exception(error.to_string()))?;
     // Some letters are a little more likely than others; 160 bits remain.
     let letter = |byte: u8| char::from(KEY_LETTERS[usize::from(byte) % KEY_LETTERS.len()]);
-    let words = words.map(|words| words.path() + "_").unwrap_or_default();
+    let words = words.map(|words| format!("{}_", words.path())).unwrap_or_default();
     Ok(words + &random.map(letter).iter().collect::<String>())
 }
 
 /// Whether a key could be one: a single name.
 pub(super) fn is_key(key: &str) -> bool {
-    !key.contains('/') && Remote::of(key, "").is_ok_and(|remote| remote.0 == [key])
+    !key.contains('/') && Remote::of(key, "").is_ok_and(|remote| remote.0 == key)
 }
 
 #[cfg(test)]
@@ -73,8 +63,7 @@ mod tests {
 
     #[test]
     fn w13_a_remote_path_stays_below_its_key_and_is_no_command() {
-        let remote =
-            |path: &str| Remote::of(path, "absolute").map(|remote| remote.path()).map_err(|e| e.message);
+        let remote = |path: &str| Remote::of(path, "absolute").map(|remote| remote.0).map_err(|e| e.message);
         assert_eq!(remote("a").unwrap(), "a");
         assert_eq!(remote("./a//b c/å").unwrap(), "a/b c/å");
         assert_eq!(remote("/a").unwrap_err(), "absolute: /a");
