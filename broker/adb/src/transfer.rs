@@ -1,0 +1,149 @@
+//! Whole files to and from a device, in packets of the file service.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::fs::File;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
+
+use crate::device::Device;
+use crate::error::AdbError;
+use crate::limits::{SYNC_CHUNK_BYTES_MAX, TRANSFER_BUFFER_BYTES};
+use crate::{sync, wire};
+
+const REGULAR_FILE: u32 = 0o100_000;
+
+impl Device {
+    /// Copies the file `source` of this host to the path `target` of the device, with the permissions `mode` and the
+    /// time of `source`, and answers its size in bytes. Missing directories are made by the device.
+    ///
+    /// # Errors
+    /// [`AdbError::File`] if `source` cannot be read, [`AdbError::Refused`] with the device's reason.
+    pub async fn push(&self, source: &Path, target: &str, mode: u32) -> Result<u64, AdbError> {
+        let file = File::open(source).await.map_err(AdbError::file(source))?;
+        let metadata = file.metadata().await.map_err(AdbError::file(source))?;
+        let mut stream = self.sync().await?;
+        let (mut from, to) = stream.split();
+        let place = format!("{target},{}", REGULAR_FILE | mode & 0o777);
+        let mut bytes = 0;
+        let send = async {
+            let mut to = BufWriter::with_capacity(TRANSFER_BUFFER_BYTES, to);
+            sync::request(&mut to, *b"SEND", &place).await?;
+            bytes = send_chunks(file, source, &mut to).await?;
+            to.write_all(&sync::head(*b"DONE", seconds(metadata.modified().ok()))).await?;
+            to.flush().await?;
+            Ok(())
+        };
+        wire::converse(send, taken(&mut from)).await?;
+        Ok(bytes)
+    }
+
+    /// Copies the file `source` of the device to the path `target` of this host and answers its size in bytes.
+    /// `target` appears, or is replaced, when the copy is complete, and not at all otherwise.
+    ///
+    /// # Errors
+    /// [`AdbError::File`] if `target` cannot be written, [`AdbError::Refused`] with the device's reason.
+    pub async fn pull(&self, source: &str, target: &Path) -> Result<u64, AdbError> {
+        let at_target = || AdbError::file(target);
+        let directory = match target.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let unfinished = tempfile::Builder::new()
+            .prefix(".ave-pull-")
+            .permissions(Permissions::from_mode(0o666)) // less the process's umask
+            .tempfile_in(directory)
+            .map_err(at_target())?;
+        let file = File::from_std(unfinished.as_file().try_clone().map_err(at_target())?);
+
+        let mut stream = self.sync().await?;
+        sync::request(&mut stream, *b"RECV", source).await?;
+        let mut from = BufReader::with_capacity(TRANSFER_BUFFER_BYTES, stream);
+        let bytes = receive_chunks(&mut from, file, target).await?;
+        unfinished.persist(target).map_err(|error| at_target()(error.error))?;
+        Ok(bytes)
+    }
+}
+
+/// Sends the whole of `file` in chunks and counts its bytes.
+async fn send_chunks(file: File, path: &Path, to: &mut (impl AsyncWrite + Unpin)) -> Result<u64, AdbError> {
+    let mut source = BufReader::with_capacity(TRANSFER_BUFFER_BYTES, file);
+    let mut sent = 0;
+    loop {
+        let read = source.fill_buf().await.map_err(AdbError::file(path))?;
+        let chunk = &read[..read.len().min(SYNC_CHUNK_BYTES_MAX)];
+        if chunk.is_empty() {
+            return Ok(sent);
+        }
+        to.write_all(&sync::head(*b"DATA", chunk.len() as u32)).await?;
+        to.write_all(chunk).await?;
+        let bytes = chunk.len();
+        source.consume(bytes);
+        sent += bytes as u64;
+    }
+}
+
+/// Reads whether the device took the file.
+async fn taken(from: &mut (impl AsyncRead + Unpin)) -> Result<(), AdbError> {
+    match &wire::read_word(from).await? {
+        b"OKAY" => Ok(()),
+        b"FAIL" => Err(sync::refusal(from).await?),
+        found => Err(AdbError::protocol("OKAY or FAIL", found)),
+    }
+}
+
+/// Writes every chunk the device sends to `file` and counts their bytes.
+async fn receive_chunks(
+    from: &mut BufReader<impl AsyncRead + Unpin>,
+    file: File,
+    path: &Path,
+) -> Result<u64, AdbError> {
+    let mut file = BufWriter::with_capacity(TRANSFER_BUFFER_BYTES, file);
+    let mut received = 0;
+    loop {
+        match &wire::read_word(from).await? {
+            b"DATA" => received += receive_chunk(from, &mut file, path).await?,
+            b"DONE" => break,
+            b"FAIL" => return Err(sync::refusal(from).await?),
+            found => return Err(AdbError::protocol("DATA or DONE", found)),
+        }
+    }
+    file.flush().await.map_err(AdbError::file(path))?;
+    Ok(received)
+}
+
+async fn receive_chunk(
+    from: &mut BufReader<impl AsyncRead + Unpin>,
+    file: &mut BufWriter<File>,
+    path: &Path,
+) -> Result<u64, AdbError> {
+    let length = from.read_u32_le().await? as usize;
+    if length > SYNC_CHUNK_BYTES_MAX {
+        return Err(AdbError::TooLong {
+            what: "chunk of a file on the device",
+            bytes_max: SYNC_CHUNK_BYTES_MAX,
+        });
+    }
+    let mut missing = length;
+    while missing > 0 {
+        let read = from.fill_buf().await?;
+        if read.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let part = &read[..read.len().min(missing)];
+        file.write_all(part).await.map_err(AdbError::file(path))?;
+        let bytes = part.len();
+        from.consume(bytes);
+        missing -= bytes;
+    }
+    Ok(length as u64)
+}
+
+/// Seconds since 1970, as far as the protocol can say them.
+fn seconds(time: Option<SystemTime>) -> u32 {
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}
