@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::drivers::place;
 use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers, Watch};
+use crate::listers;
 use crate::usb::UsbBus;
 
 /// The drivers and watches of one broker.
@@ -26,8 +27,9 @@ impl Bench {
     /// If that failed in a way that makes lending unsafe.
     pub(crate) async fn lay(config: &Config) -> Result<Bench> {
         let mut drivers: BTreeMap<Arc<str>, Arc<dyn Driver>> = BTreeMap::new();
-        let (_usb, scan) = UsbBus::new(&config.broker.usb_devices, &config.broker.device_nodes);
-        let watches: Vec<Box<dyn Watch>> = vec![Box::new(scan)];
+        let (usb, scan) = UsbBus::new(&config.broker.usb_devices, &config.broker.device_nodes);
+        let mut watches: Vec<Box<dyn Watch>> = vec![Box::new(scan)];
+        watches.extend(listers::watches(config, &usb));
         let home = config.paths.home().to_owned();
         let swept = spawn_blocking(move || place::sweep(&home)).await;
         if let Err(reason) = swept.context("sweeping leftover programs failed")? {

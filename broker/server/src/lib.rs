@@ -13,6 +13,7 @@ mod hub;
 mod inventory;
 mod keys;
 mod limits;
+mod listers;
 mod log;
 mod piece;
 mod ports;
