@@ -1,5 +1,6 @@
 //! Every fault of every configuration file at once, for people: what `ave-broker --check` prints.
 
+use super::devantech::DevantechConfig;
 use super::equipment::Equipment;
 use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, Types, workspace};
 
@@ -20,6 +21,7 @@ pub fn faults(paths: &Paths) -> Vec<Fault> {
     for list in types.lists(paths) {
         faults.extend(list.faults());
     }
+    faults.extend(DevantechConfig::faults(paths));
     for fault in &mut faults {
         if fault.field.is_empty() && !fault.file.exists() {
             fault.severity = Severity::Warning;
@@ -58,7 +60,7 @@ mod tests {
                 ("workspace.json", "root")
             ]
         );
-        assert_eq!(faults.last().unwrap().field, "[0]");
+        assert_eq!(faults[faults.len() - 2].field, "[0]");
     }
 
     #[test]
@@ -79,7 +81,7 @@ mod tests {
     fn an_empty_home_has_only_warnings() {
         let home = tempfile::tempdir().unwrap();
         let faults = faults(&Paths::new(home.path()));
-        assert_eq!(faults.len(), 3);
+        assert_eq!(faults.len(), 4);
         assert!(faults.iter().all(|fault| fault.severity == Severity::Warning));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::devantech::DevantechConfig;
 use super::workspace::WorkspaceConfig;
 use super::{Paths, host, put_new};
 
@@ -35,6 +36,7 @@ pub fn write_missing(paths: &Paths) -> io::Result<Written> {
         (paths.authkeys_json(), keys, 0o600),
         (paths.workspace_json(), WorkspaceConfig::default_content(&host::own_name()), 0o600),
         (paths.equipment_json(), json!([]), 0o644),
+        (paths.devantech_json(), DevantechConfig::default_content(), 0o644),
     ];
     let mut written = Written::default();
     for (path, content, mode) in files {
@@ -66,7 +68,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::new(home.path());
         let written = write_missing(&paths).unwrap();
-        assert_eq!((written.created.len(), written.skipped.len()), (4, 0));
+        assert_eq!((written.created.len(), written.skipped.len()), (5, 0));
         assert_eq!(paths.authkeys_json().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let config = Config::load(&paths).unwrap();
         let key = |account| config.keys.key(account).unwrap().expose().to_owned();

@@ -72,6 +72,11 @@ impl Fault {
         fault
     }
 
+    /// The same fault, of something that does not keep a broker from starting.
+    pub(super) fn into_warning(self) -> Fault {
+        Fault { severity: Severity::Warning, ..self }
+    }
+
     /// `broker.json: stacks[1][0]: wanted ..., found ...`.
     pub fn place(&self) -> String {
         let file = self.file.file_name().unwrap_or(self.file.as_os_str()).to_string_lossy();

@@ -110,6 +110,16 @@ impl Paths {
         self.ave("equipment.d")
     }
 
+    /// `relay.json`.
+    pub fn relay_json(&self) -> PathBuf {
+        self.config().join("relay.json")
+    }
+
+    /// `devantech.json`.
+    pub fn devantech_json(&self) -> PathBuf {
+        self.config().join("devantech.json")
+    }
+
     /// The file that names the running broker.
     pub fn pid_file(&self) -> PathBuf {
         self.run().join("ave-broker.pid")
