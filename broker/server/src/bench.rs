@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::drivers::place;
+use crate::drivers::relay::RelayDriver;
 use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers, Watch};
 use crate::listers;
@@ -35,6 +36,9 @@ impl Bench {
         if let Err(reason) = swept.context("sweeping leftover programs failed")? {
             warn!(reason, "a dead broker left something behind");
         }
+        let (relays, relay_watch) = RelayDriver::new(usb.devices(), config.paths.clone());
+        drivers.insert("relay".into(), Arc::new(relays));
+        watches.push(Box::new(relay_watch));
         if let Some(workspace) = &config.workspace {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
             drivers.insert("workspace".into(), driver.clone());

@@ -7,6 +7,7 @@
 pub(crate) mod fake;
 pub(crate) mod group;
 pub(crate) mod place;
+pub(crate) mod relay;
 pub(crate) mod strays;
 mod undriven;
 pub mod workspace;
