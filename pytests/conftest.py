@@ -23,13 +23,14 @@ LIMIT_S = 10
 class Lab:
     """A running broker, and what a test wants to know of it."""
 
-    def __init__(self, home, workspace=None, **configuration):
+    def __init__(self, home, files=None, **configuration):
         self.home = home
         self.config = home / ".ave" / "config"
         shutil.copytree(ROOT / "config-examples" / "lab", self.config)
         self.write("authkeys", KEYS)
-        self.write("broker", {**self.read("broker"), **configuration})
-        self.write("workspace", {**self.read("workspace"), **(workspace or {})})
+        for name, members in {"broker": configuration, **(files or {})}.items():
+            known = self.read(name) if (self.config / f"{name}.json").exists() else {}
+            self.write(name, {**known, **members})
         command = [BINARY, "--foreground", "--home", str(home), *AS_ROOT]
         with open(home / "log", "w") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -83,8 +84,8 @@ def wait_for(condition):
 
 @pytest.fixture
 def start_lab(tmp_path, monkeypatch):
-    """Starts a broker with additions to its ``broker.json``, and ``workspace`` for those to its
-    ``workspace.json``. ``Broker()`` finds it."""
+    """Starts a broker with additions to its ``broker.json``, and in ``files`` to others, each by its name.
+    ``Broker()`` finds it."""
     labs = []
 
     def start(**configuration):

@@ -55,7 +55,8 @@ def flocker_lab(files, start_lab):
     """A lab that uploads there."""
     ftp = {"port": files.port, "user": "lab", "password": "secret", "timeout": 5, "store": "www/up"}
     http = {"port": 8080, "doc-root": "www"}
-    return start_lab(workspace={"flocker": {"enable": True, "host": "127.0.0.1", "ftp": ftp, "http": http}})
+    flocker = {"enable": True, "host": "127.0.0.1", "ftp": ftp, "http": http}
+    return start_lab(files={"workspace": {"flocker": flocker}})
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ fn refused(lab: &Lab, want: Value) -> (String, String) {
 }
 
 #[test]
-fn a_handset_and_a_workspace_come_from_one_host_108() {
+fn w15_a_handset_and_a_workspace_come_from_one_host_108() {
     let lab = Lab::of(&["h1"], &[]);
     for call in ["get", "get_multi_resources"] {
         let mut client = lab.client();

@@ -250,17 +250,3 @@ fn no_path_leads_out_of_a_workspace() {
     }
     assert!(Path::new("/etc/passwd").exists() && beside.exists());
 }
-
-#[test]
-fn w15_a_handset_and_a_workspace_of_one_get_are_on_one_host() {
-    let lab = Lab::of(&["h1"], &[]);
-    let mut client = lab.client();
-    let got = client.get(json!([only("h1"), any("workspace")]));
-    let (handset, workspace) = (&got["resources"][0], &got["resources"][1]);
-    // One session at one address answers for both, and its files are files of this host.
-    let mut session = Peer::session_of(&got);
-    assert_eq!(session.result_on(handset, "get_profile", json!([]))["serial"], "h1");
-    session.result_on(workspace, "run", json!([["sh", "-c", "echo here > file"]]));
-    let file = path_of(&mut session, workspace).join("file");
-    assert_eq!(fs::read_to_string(file).expect("a file of this host"), "here\n");
-}

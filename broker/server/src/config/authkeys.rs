@@ -1,7 +1,6 @@
 //! `authkeys.json`: the keys of accounts. An account without a key is open to everybody.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ave_profile::Value;
@@ -26,7 +25,7 @@ impl AuthKeys {
     pub fn load(path: &Path, faults: &mut Vec<Fault>) -> Option<AuthKeys> {
         match file::read(path) {
             Ok(content) => {
-                faults.extend(readable_by_others(path));
+                faults.extend(file::readable_by_others(path));
                 AuthKeys::of(path, content, faults)
             }
             Err(fault) => {
@@ -107,17 +106,12 @@ fn no_key(path: &Path, name: &str, value: &Value) -> Fault {
     Fault::error(path, name, "a string that is not empty, or null", found, message)
 }
 
-fn readable_by_others(path: &Path) -> Option<Fault> {
-    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
-    let wanted = "a file only its owner reads (mode 0600)";
-    (mode & 0o077 != 0).then(|| Fault::warning(path, "", wanted, format!("mode {mode:04o}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Severity;
     use serde_json::json;
+    use std::os::unix::fs::PermissionsExt;
 
     fn of(content: serde_json::Value) -> (Option<AuthKeys>, Vec<Fault>) {
         let mut faults = Vec::new();

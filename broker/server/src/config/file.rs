@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ave_profile::Value;
+
+use super::Fault;
 
 /// The largest file read: an equipment list of a hundred thousand pieces fits, a disk image named
 /// `broker.json` does not.
@@ -70,6 +73,13 @@ fn bytes(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("larger than {bytes_max} bytes")));
     }
     Ok(bytes)
+}
+
+/// The warning about a file with passwords that others than its owner can read.
+pub(super) fn readable_by_others(path: &Path) -> Option<Fault> {
+    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
+    let wanted = "a file only its owner reads (mode 0600)";
+    (mode & 0o077 != 0).then(|| Fault::warning(path, "", wanted, format!("mode {mode:04o}")))
 }
 
 #[cfg(test)]

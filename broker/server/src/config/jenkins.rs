@@ -28,20 +28,21 @@ pub struct JenkinsAccount {
 }
 
 impl JenkinsAccounts {
-    /// Reads the file at `path`; no file is no accounts.
-    ///
-    /// # Errors
-    /// The first fault of the file.
-    pub fn load(path: &Path) -> Result<JenkinsAccounts, Box<Fault>> {
-        match file::read(path) {
-            Ok(content) => JenkinsAccounts::of(path, &content),
+    /// Reads the file at `path`; no file is no accounts. Adds what is wrong with it to `faults`.
+    pub fn load(path: &Path, faults: &mut Vec<Fault>) -> Option<JenkinsAccounts> {
+        let accounts = match file::read(path) {
+            Ok(content) => {
+                faults.extend(file::readable_by_others(path));
+                JenkinsAccounts::of(path, &content)
+            }
             Err(FileFault::Missing) => Ok(JenkinsAccounts::default()),
             Err(fault) => {
                 let message =
                     format!("could not load Jenkins configuration file: {}: {fault}", path.display());
                 Err(Box::new(Fault::error(path, "", "a JSON object", fault.found(), message)))
             }
-        }
+        };
+        accounts.map_err(|fault| faults.push(*fault)).ok()
     }
 
     fn of(path: &Path, content: &Value) -> Result<JenkinsAccounts, Box<Fault>> {
@@ -90,8 +91,12 @@ fn account(entry: &Value) -> Option<Option<JenkinsAccount>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use serde_json::json;
+
+    use super::*;
 
     fn read(content: serde_json::Value) -> Result<JenkinsAccounts, String> {
         JenkinsAccounts::of(Path::new("jenkins.json"), &content.into()).map_err(|fault| fault.message)
@@ -139,16 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_no_accounts() {
+    fn no_file_is_no_accounts_and_one_that_others_read_is_warned_of() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("jenkins.json");
-        assert!(JenkinsAccounts::load(&path).unwrap().0.is_empty());
-        std::fs::write(&path, "{").unwrap();
-        let fault = JenkinsAccounts::load(&path).unwrap_err();
-        assert!(
-            fault.message.starts_with("could not load Jenkins configuration file: "),
-            "{}",
-            fault.message
-        );
+        let mut faults = Vec::new();
+        assert!(JenkinsAccounts::load(&path, &mut faults).unwrap().0.is_empty());
+        assert!(faults.is_empty());
+        fs::write(&path, r#"{"auth": {}}"#).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(JenkinsAccounts::load(&path, &mut faults).is_some());
+        assert!(faults.pop().unwrap().message.ends_with("(mode 0600), found mode 0640"));
+        fs::write(&path, "{").unwrap();
+        assert!(JenkinsAccounts::load(&path, &mut faults).is_none());
+        let message = faults.pop().unwrap().message;
+        assert!(message.starts_with("could not load Jenkins configuration file: "), "{message}");
     }
 }

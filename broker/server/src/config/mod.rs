@@ -75,8 +75,7 @@ fn workspace(paths: &Paths, faults: &mut Vec<Fault>) -> Option<Option<WorkspaceC
         faults.push(Fault::warning(&path, "", "a file", "none: no workspaces are lent"));
         return Some(None);
     }
-    let mut kept = |fault: Box<Fault>| faults.push(*fault);
-    let loaded = WorkspaceConfig::load(&path, paths.home()).map_err(&mut kept).ok();
-    let accounts = JenkinsAccounts::load(&paths.jenkins_json()).map_err(kept).ok();
+    let loaded = WorkspaceConfig::load(&path, paths.home()).map_err(|fault| faults.push(*fault)).ok();
+    let accounts = JenkinsAccounts::load(&paths.jenkins_json(), faults);
     loaded.zip(accounts).map(|(loaded, accounts)| Some(loaded.with_jenkins_accounts(accounts)))
 }

@@ -22,6 +22,9 @@ const EMMA_JAR: &str = "/usr/share/ave/workspace/emma.jar";
 const REPORT: &str = "reports/coverage";
 const REPORT_ARCHIVE: &str = "coverage.tar";
 
+/// What an error repeats of a tool's output.
+const GIST_CHARS_MAX: usize = 300;
+
 /// The `aapt` of `tools`, else the first one of `PATH`.
 ///
 /// # Errors
@@ -68,8 +71,9 @@ impl Badging {
     /// # Errors
     /// `Could not get package name`.
     pub(super) fn package_name(&self) -> Result<&str, Refusal> {
-        let missing =
-            || Refusal::exception(format!("Could not get package name of {}: {}", self.path, self.told));
+        let missing = || {
+            Refusal::exception(format!("Could not get package name of {}: {}", self.path, gist(&self.told)))
+        };
         self.member("name").ok_or_else(missing)
     }
 
@@ -79,7 +83,7 @@ impl Badging {
     /// `Can not find versionCode`.
     pub(super) fn version_code(&self) -> Result<i64, Refusal> {
         let missing =
-            || Refusal::exception(format!("Can not find versionCode of {}: {}", self.path, self.told));
+            || Refusal::exception(format!("Can not find versionCode of {}: {}", self.path, gist(&self.told)));
         self.member("versionCode").and_then(|code| code.parse().ok()).ok_or_else(missing)
     }
 
@@ -158,6 +162,11 @@ async fn step(
     if finished.code == 0 {
         return Ok(());
     }
-    let message = format!("{what} failed with exit code {}: {}", finished.code, finished.output.trim());
+    let message = format!("{what} failed with exit code {}: {}", finished.code, gist(&finished.output));
     Err(run_error(message, call.into(), &finished.output))
+}
+
+/// The beginning of a tool's first line, which says what is wrong.
+fn gist(output: &str) -> String {
+    output.trim().lines().next().unwrap_or_default().chars().take(GIST_CHARS_MAX).collect()
 }

@@ -228,7 +228,7 @@ impl Flocker {
 
     /// The whole path of a key's directory.
     fn directory(&self, link: &Link, key: &str) -> String {
-        link.path(&[&self.server.store, key].join("/"))
+        link.path(&names::stored(&self.server.store, key))
     }
 
     /// The whole path of a file, whose directory is made.
@@ -257,13 +257,11 @@ impl Flocker {
     /// Where HTTP shows a key.
     fn url(&self, key: &str) -> Value {
         let Server { host, http_port, store, doc_root, .. } = &self.server;
-        let stored = format!("{}/{key}", store.trim_end_matches('/'));
-        let root = format!("{}/", doc_root.trim_end_matches('/'));
-        let path = stored.strip_prefix(&root).unwrap_or(&stored).trim_start_matches('/');
+        let stored = names::stored(store, key);
         let members = [
             ("host".into(), host.as_str().into()),
             ("port".into(), i64::from(*http_port).into()),
-            ("path".into(), path.into()),
+            ("path".into(), names::shown(&stored, doc_root).into()),
         ];
         Value::Map(Map::from(members))
     }

@@ -103,10 +103,10 @@ impl Link {
 
     /// The whole path of one that is seen from the login directory.
     pub(super) fn path(&self, path: &str) -> String {
-        if path.starts_with('/') && path.split('/').nth(1).is_some_and(|name| !name.is_empty()) {
+        if path.starts_with('/') {
             path.to_owned()
         } else {
-            format!("{}/{}", self.home.trim_end_matches('/'), path.trim_start_matches('/'))
+            format!("{}/{path}", self.home.trim_end_matches('/'))
         }
     }
 

@@ -42,6 +42,20 @@ impl Remote {
     }
 }
 
+/// Where a key's directory is, seen from the login directory, if all uploads are in `store`.
+pub(super) fn stored(store: &str, key: &str) -> String {
+    match store.trim_end_matches('/') {
+        "" => key.to_owned(),
+        store => format!("{store}/{key}"),
+    }
+}
+
+/// How HTTP calls what is stored there, if `doc_root` is its root.
+pub(super) fn shown<'a>(stored: &'a str, doc_root: &str) -> &'a str {
+    let below = stored.strip_prefix(doc_root.trim_end_matches('/'));
+    below.filter(|below| below.starts_with('/')).unwrap_or(stored).trim_start_matches('/')
+}
+
 /// A key that nobody guesses, `<words>_<32 letters>`.
 pub(super) fn fresh_key(words: Option<&Remote>) -> Result<String, Refusal> {
     let mut random = [0; KEY_LENGTH];
@@ -71,6 +85,23 @@ mod tests {
         let long = "x".repeat(REMOTE_PATH_BYTES_MAX + 1);
         for wrong in ["", ".", "..", "a/../../b", "a\r\nDELE b", "a\0", &deep, &long] {
             assert!(remote(wrong).unwrap_err().starts_with("a remote path must have names"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn w13_a_key_is_stored_and_shown_below_the_lab_s_directories() {
+        for (store, doc_root, place, path) in [
+            ("www/up", "www", "www/up/k", "up/k"),
+            ("www/up/", "www/", "www/up/k", "up/k"),
+            ("/srv/www/up", "/srv/www", "/srv/www/up/k", "up/k"),
+            ("www/up", "ww", "www/up/k", "www/up/k"),
+            ("www", "", "www/k", "www/k"),
+            ("", "", "k", "k"),
+            ("/", "/", "k", "k"),
+            ("up", "up/k", "up/k", "up/k"),
+        ] {
+            let stored = stored(store, "k");
+            assert_eq!((stored.as_str(), shown(&stored, doc_root)), (place, path), "{store} {doc_root}");
         }
     }
 

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use ave_profile::RefusalKind;
 
@@ -8,9 +8,11 @@ use super::*;
 /// A lab with a tool of this name that is a script.
 fn with_tool(name: &str, script: &str) -> Lab {
     let mut lab = Lab::new();
-    let program = lab.home().join(name);
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (text, program) = (lab.home().join("script"), lab.home().join(name));
+    fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+    // Not written by this process: a child of another test could still hold it, and then it cannot be run.
+    let installed = Command::new("install").args([&text, &program]).status().unwrap();
+    assert!(installed.success());
     let content = json!({"root": "~/w", "tools": {name: program.to_str().unwrap()}});
     let config = WorkspaceConfig::of(Path::new("workspace.json"), content.into(), &lab.home()).unwrap();
     lab.driver = WorkspaceDriver::new(config, &lab.home());

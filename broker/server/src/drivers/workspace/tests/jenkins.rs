@@ -88,7 +88,7 @@ async fn w12_the_account_of_the_server_is_used_and_refusals_say_where_it_belongs
     let path = lab.home().join("jenkins.json");
     let auth = json!({"auth": {"127.0.0.1": {"method": "basic", "user": "lab", "password": "secret"}}});
     fs::write(&path, auth.to_string()).unwrap();
-    let accounts = JenkinsAccounts::load(&path).unwrap();
+    let accounts = JenkinsAccounts::load(&path, &mut Vec::new()).unwrap();
     let config = (*lab.driver.config).clone().with_jenkins_accounts(accounts);
     lab.driver = WorkspaceDriver::new(config, &lab.home());
     let mut opened = lab.open().await;

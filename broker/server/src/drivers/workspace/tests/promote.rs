@@ -138,3 +138,17 @@ async fn w13_wrong_arguments_are_refused_before_the_server_is_asked() {
     assert_eq!(refusal.message, "push string timed out");
     opened.close().await;
 }
+
+#[tokio::test]
+async fn w13_a_call_that_is_given_up_closes_its_connection() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let lab = with_file_server(silent.local_addr().unwrap().port(), 600);
+    let mut opened = lab.open().await;
+    let mut server = tokio::select! {
+        accepted = silent.accept() => accepted.unwrap().0,
+        answer = opened.call("flocker_push_string", json!(["text", "file", null, 0])) => panic!("{answer:?}"),
+    };
+    let mut nothing = [0];
+    assert_eq!(tokio::io::AsyncReadExt::read(&mut server, &mut nothing).await.unwrap(), 0);
+    opened.close().await;
+}
