@@ -118,7 +118,12 @@ def test_w13_two_workspaces_share_a_key(flocker_lab, files):
                 two.flocker_initial(missing)
             with pytest.raises(AveException, match=f"^Could not access {missing}$"):
                 two.flocker_push_string("x", "y", missing)
-        assert two.flocker_push_string("three\n", "text")["key"] == key
+        told = two.flocker_push_string("three\n", "text")
+        assert (told["key"], told["contact"]) == (key, "mary")
+        # What one says of the key the other does not take back.
+        one.flocker_set_metadata(comment="of one")
+        told = two.flocker_set_metadata(asset="of two")
+        assert (told["contact"], told["asset"], told["comment"]) == ("mary", "of two", "of one")
 
 
 def test_w13_a_custom_key_begins_with_its_words(workspace, files):

@@ -31,7 +31,8 @@ pub(super) struct Flocker {
     /// What one call leaves open for the next. A call takes it out, so that one that fails or is given up
     /// closes it.
     link: Option<Link>,
-    session: Option<Session>,
+    /// Where uploads go, once that is known.
+    key: Option<String>,
 }
 
 /// Where uploads go.
@@ -43,23 +44,16 @@ pub(super) enum Key {
     Existing(String),
 }
 
-#[derive(Clone, Debug)]
-struct Session {
-    key: String,
-    /// [`DESCRIPTION`], each a text or null.
-    described: Map,
-}
-
 impl Flocker {
     /// Nothing is open yet.
     pub(super) fn new(server: Server) -> Flocker {
-        Flocker { server, link: None, session: None }
+        Flocker { server, link: None, key: None }
     }
 
     /// Uploads go to this key from now on.
     pub(super) async fn begin(&mut self, key: Key) -> Result<(), Trouble> {
         let mut link = self.link().await?;
-        self.session = Some(self.opened(&mut link, key).await?);
+        self.key = Some(self.opened(&mut link, key).await?);
         self.link = Some(link);
         Ok(())
     }
@@ -72,10 +66,10 @@ impl Flocker {
         place: &Remote,
     ) -> Result<Value, Trouble> {
         let mut link = self.link().await?;
-        let session = self.session(&mut link, key).await?;
-        let path = self.place(&mut link, &session, place).await?;
+        let key = self.key(&mut link, key).await?;
+        let path = self.place(&mut link, &key, place).await?;
         link.store(&path, 0, &mut tokio::fs::File::from_std(file)).await?;
-        self.done(link, session, true).await
+        self.pushed(link, key).await
     }
 
     /// Appends to a file, which is made if there is none. What the server refuses is tried again until the
@@ -116,26 +110,23 @@ impl Flocker {
         end: &mut Option<usize>,
     ) -> Result<Value, Trouble> {
         let mut link = self.link().await?;
-        let session = self.session(&mut link, key).await?;
-        let path = self.place(&mut link, &session, place).await?;
+        let key = self.key(&mut link, key).await?;
+        let path = self.place(&mut link, &key, place).await?;
         let offset = match *end {
             Some(offset) => offset,
             None => *end.insert(link.size(&path).await?),
         };
         link.store(&path, offset, &mut text.as_bytes()).await?;
-        self.done(link, session, true).await
+        self.pushed(link, key).await
     }
 
     /// Changes [`DESCRIPTION`]; nothing keeps what is there. Answers it.
     pub(super) async fn describe(&mut self, changes: [Option<String>; 3]) -> Result<Value, Trouble> {
         let mut link = self.link().await?;
-        let mut session = self.session(&mut link, None).await?;
-        for (name, value) in DESCRIPTION.into_iter().zip(changes) {
-            if let Some(value) = value {
-                session.described.insert(name.into(), value.into());
-            }
-        }
-        self.done(link, session, false).await
+        let key = self.key(&mut link, None).await?;
+        let described = self.rewrite(&mut link, &key, changes).await?;
+        self.link = Some(link);
+        Ok(Value::Map(described))
     }
 
     /// Fetches a file of the key into the workspace.
@@ -146,8 +137,8 @@ impl Flocker {
         local: String,
     ) -> Result<(), Trouble> {
         let mut link = self.link().await?;
-        let session = self.session(&mut link, None).await?;
-        let path = format!("{}/{}", self.directory(&link, &session.key), place.path());
+        let key = self.key(&mut link, None).await?;
+        let path = format!("{}/{}", self.directory(&link, &key), place.path());
         let begin = move |ground: &Ground, _: &_| Part::of(ground, &local);
         let mut part = work.run(begin).await.map_err(Trouble::Local)?;
         let mut stream = link.fetch(&path).await?;
@@ -170,40 +161,59 @@ impl Flocker {
         Link::dial(&self.server).await
     }
 
-    /// The session of this key; without one that of the last call, or a new one. It stays, also if what it
-    /// is wanted for fails.
-    async fn session(&mut self, link: &mut Link, key: Option<String>) -> Result<Session, Trouble> {
-        let key = match (key, &self.session) {
-            (None, Some(session)) => return Ok(session.clone()),
-            (Some(key), Some(session)) if session.key == key => return Ok(session.clone()),
+    /// This key; without one that of the last call, or a new one. It stays, also if what it is wanted for
+    /// fails.
+    async fn key(&mut self, link: &mut Link, key: Option<String>) -> Result<String, Trouble> {
+        let key = match (key, &self.key) {
+            (None, Some(last)) => return Ok(last.clone()),
+            (Some(key), Some(last)) if key == *last => return Ok(key),
             (Some(key), _) => Key::Existing(key),
             (None, None) => Key::New(None),
         };
-        let session = self.opened(link, key).await?;
-        Ok(self.session.insert(session).clone())
+        let key = self.opened(link, key).await?;
+        Ok(self.key.insert(key).clone())
     }
 
-    async fn opened(&self, link: &mut Link, key: Key) -> Result<Session, Trouble> {
-        let mut described = Map::from(DESCRIPTION.map(|name| (name.into(), Value::Null)));
-        let key = match key {
+    async fn opened(&self, link: &mut Link, key: Key) -> Result<String, Trouble> {
+        match key {
             Key::New(words) => {
                 let key = names::fresh_key(words.as_ref()).map_err(Trouble::Local)?;
                 link.make(&self.directory(link, &key)).await?;
-                key
+                Ok(key)
             }
             Key::Existing(key) => {
                 let known = names::is_key(&key) && link.enter(&self.directory(link, &key)).await?;
-                if !known {
-                    return Err(Trouble::NoKey(key));
-                }
-                if let Some(Value::Map(known)) = self.description(link, &key).await? {
-                    let kept = known.into_iter().filter(|(name, _)| described.contains_key(name));
-                    described.extend(kept.collect::<Vec<_>>());
-                }
-                key
+                if known { Ok(key) } else { Err(Trouble::NoKey(key)) }
             }
-        };
-        Ok(Session { key, described })
+        }
+    }
+
+    /// Keeps the link for the next call, and answers the description and the key.
+    async fn pushed(&mut self, mut link: Link, key: String) -> Result<Value, Trouble> {
+        let mut described = self.rewrite(&mut link, &key, [None, None, None]).await?;
+        described.insert("key".into(), key.into());
+        self.link = Some(link);
+        Ok(Value::Map(described))
+    }
+
+    /// Rewrites a key's description with these changes. What it said before is read first: another workspace
+    /// may have changed it.
+    async fn rewrite(
+        &self,
+        link: &mut Link,
+        key: &str,
+        changes: [Option<String>; 3],
+    ) -> Result<Map, Trouble> {
+        let before = self.description(link, key).await?;
+        let before = before.as_ref().and_then(Value::as_map);
+        let mut described = Map::from([("url".into(), self.url(key))]);
+        for (name, change) in DESCRIPTION.into_iter().zip(changes) {
+            let kept = || before.and_then(|before| before.get(name).cloned()).unwrap_or(Value::Null);
+            described.insert(name.into(), change.map_or_else(kept, Value::Text));
+        }
+        let path = format!("{}.json", self.directory(link, key));
+        link.store(&path, 0, &mut serde_json::json!(described).to_string().as_bytes()).await?;
+        Ok(described)
     }
 
     /// What the server keeps as a key's description; nothing if it is none.
@@ -232,26 +242,12 @@ impl Flocker {
     }
 
     /// The whole path of a file, whose directory is made.
-    async fn place(&self, link: &mut Link, session: &Session, place: &Remote) -> Result<String, Trouble> {
-        let path = format!("{}/{}", self.directory(link, &session.key), place.path());
+    async fn place(&self, link: &mut Link, key: &str, place: &Remote) -> Result<String, Trouble> {
+        let path = format!("{}/{}", self.directory(link, key), place.path());
         if let Some((directory, _)) = path.rsplit_once('/') {
             link.make(directory).await?;
         }
         Ok(path)
-    }
-
-    /// Rewrites the description and keeps what is open for the next call.
-    async fn done(&mut self, mut link: Link, session: Session, with_key: bool) -> Result<Value, Trouble> {
-        let mut shown = session.described.clone();
-        shown.insert("url".into(), self.url(&session.key));
-        let content = serde_json::json!(shown).to_string();
-        let path = format!("{}.json", self.directory(&link, &session.key));
-        link.store(&path, 0, &mut content.as_bytes()).await?;
-        if with_key {
-            shown.insert("key".into(), session.key.as_str().into());
-        }
-        (self.link, self.session) = (Some(link), Some(session));
-        Ok(Value::Map(shown))
     }
 
     /// Where HTTP shows a key.
