@@ -2,7 +2,7 @@
 
 use super::devantech::DevantechConfig;
 use super::equipment::Equipment;
-use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, Types, workspace};
+use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, Types, adb_server, handset, workspace};
 
 /// The faults of all files of one home. A file that the first start would write is only a warning.
 pub fn faults(paths: &Paths) -> Vec<Fault> {
@@ -13,6 +13,8 @@ pub fn faults(paths: &Paths) -> Vec<Fault> {
     if let Some(Some(workspace)) = workspace(paths, &mut faults) {
         faults.extend(workspace.missing_tools(&paths.workspace_json()));
     }
+    adb_server(paths, &mut faults);
+    handset(paths, &mut faults);
     match Equipment::read(&paths.equipment_json(), types.kinds()) {
         Ok(equipment) => faults.extend(equipment.skipped),
         Err(fault) => faults.push(*fault),

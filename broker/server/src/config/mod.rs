@@ -1,6 +1,7 @@
 //! What a lab tells its broker: files under `<home>/.ave/config`, read at start. Every fault says which
 //! file, which field, what was wanted and what was found.
 
+pub mod adb_server;
 mod authkeys;
 mod broker;
 pub mod check;
@@ -11,6 +12,7 @@ pub mod equipment;
 mod fault;
 pub mod file;
 pub mod flocker;
+pub mod handset;
 pub mod host;
 pub mod jenkins;
 mod paths;
@@ -20,10 +22,12 @@ mod user;
 pub mod watch;
 pub mod workspace;
 
+use adb_server::AdbServerConfig;
 pub use authkeys::AuthKeys;
 pub use broker::{BrokerConfig, Policy, Remote};
 pub use descriptors::Types;
 pub use fault::{ConfigError, Fault, Severity};
+use handset::HandsetConfig;
 use jenkins::JenkinsAccounts;
 pub(crate) use paths::unnamed;
 pub use paths::{HomeError, Paths, put_new, replace};
@@ -43,6 +47,10 @@ pub struct Config {
     pub workspace: Option<WorkspaceConfig>,
     /// The types of equipment: the built-in ones and those of `equipment.d`.
     pub types: Types,
+    /// `adb_server.json`.
+    pub adb_server: AdbServerConfig,
+    /// `handset.json`.
+    pub handset: HandsetConfig,
     /// What somebody should know although the broker starts.
     pub warnings: Vec<Fault>,
 }
@@ -59,9 +67,12 @@ impl Config {
         let broker = BrokerConfig::load(&paths.broker_json(), types.kinds(), &mut faults);
         let keys = AuthKeys::load(&paths.authkeys_json(), &mut faults);
         let workspace = workspace(paths, &mut faults);
-        match (broker, keys, workspace) {
-            (Some(broker), Some(keys), Some(workspace)) => {
-                Ok(Config { paths: paths.clone(), broker, keys, workspace, types, warnings: faults })
+        let adb_server = adb_server(paths, &mut faults);
+        let handset = handset(paths, &mut faults);
+        match (broker, keys, workspace, adb_server) {
+            (Some(broker), Some(keys), Some(workspace), Some(adb_server)) => {
+                let (paths, warnings) = (paths.clone(), faults);
+                Ok(Config { paths, broker, keys, workspace, adb_server, handset, types, warnings })
             }
             _ => Err(ConfigError(faults)),
         }
@@ -78,4 +89,16 @@ fn workspace(paths: &Paths, faults: &mut Vec<Fault>) -> Option<Option<WorkspaceC
     let loaded = WorkspaceConfig::load(&path, paths.home()).map_err(|fault| faults.push(*fault)).ok();
     let accounts = JenkinsAccounts::load(&paths.jenkins_json(), faults);
     loaded.zip(accounts).map(|(loaded, accounts)| Some(loaded.with_jenkins_accounts(accounts)))
+}
+
+/// Where the adb server is; `None` if its file is of no use.
+fn adb_server(paths: &Paths, faults: &mut Vec<Fault>) -> Option<AdbServerConfig> {
+    AdbServerConfig::load(&paths.adb_server_json()).map_err(|fault| faults.push(*fault)).ok()
+}
+
+/// What is known of handsets.
+fn handset(paths: &Paths, faults: &mut Vec<Fault>) -> HandsetConfig {
+    let (config, fault) = HandsetConfig::load(&paths.handset_json());
+    faults.extend(fault);
+    config
 }

@@ -100,6 +100,16 @@ impl Paths {
         self.config().join("jenkins.json")
     }
 
+    /// `adb_server.json`.
+    pub fn adb_server_json(&self) -> PathBuf {
+        self.config().join("adb_server.json")
+    }
+
+    /// `handset.json`.
+    pub fn handset_json(&self) -> PathBuf {
+        self.config().join("handset.json")
+    }
+
     /// `equipment.json`.
     pub fn equipment_json(&self) -> PathBuf {
         self.config().join("equipment.json")
