@@ -3,10 +3,12 @@
 //! Drivers know nothing of clients, keys or who holds what. They own their pieces' processes and files,
 //! and never leave any behind.
 
+pub(crate) mod arguments;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod group;
 pub(crate) mod place;
+pub(crate) mod refusals;
 pub(crate) mod relay;
 pub(crate) mod strays;
 mod undriven;

@@ -3,7 +3,6 @@
 
 mod android;
 mod archive;
-mod arguments;
 mod calls;
 mod codec;
 mod directory;
@@ -36,7 +35,7 @@ use ave_protocol::arguments::Signature;
 
 use self::directory::Directory;
 use self::unit::WorkspaceUnit;
-use super::{Driver, Unit};
+use super::{Driver, Unit, arguments};
 use crate::config::workspace::WorkspaceConfig;
 
 /// Makes workspaces on this host.

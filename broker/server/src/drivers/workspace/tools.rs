@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use ave_profile::{Map, Refusal, RefusalKind, Value};
+use ave_profile::{Refusal, Value};
 use rustix::process::{Pid, test_kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -19,6 +19,7 @@ use tokio::time;
 
 use super::limits::{DRAIN_BYTES_MAX, OUTPUT_BYTES_MAX};
 use crate::drivers::group::Group;
+pub(super) use crate::drivers::refusals::{run_error, timeout};
 use crate::drivers::strays;
 
 /// What the tools of one workspace share.
@@ -178,16 +179,4 @@ impl Output {
 fn exit_code(status: ExitStatus) -> i64 {
     let code = i64::from(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()));
     if code >= 128 { code - 256 } else { code }
-}
-
-/// A tool ran and failed in a way its call interprets.
-pub(super) fn run_error(message: impl Into<String>, cmd: Value, out: &str) -> Refusal {
-    let details = Map::from([("cmd".into(), cmd), ("out".into(), out.into()), ("ptyout".into(), out.into())]);
-    Refusal { kind: RefusalKind::Driver("RunError".into()), message: message.into(), details }
-}
-
-/// A limit passed while a tool ran.
-pub(super) fn timeout(message: impl Into<String>, cmd: Value, out: impl Into<Value>) -> Refusal {
-    let details = Map::from([("cmd".into(), cmd), ("out".into(), out.into())]);
-    Refusal { kind: RefusalKind::Driver("Timeout".into()), message: message.into(), details }
 }

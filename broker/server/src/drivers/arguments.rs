@@ -6,7 +6,7 @@ use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 
 /// What calls ask of their arguments. A value of another type is refused by its parameter's name.
-pub(super) trait Take {
+pub(crate) trait Take {
     /// Text.
     fn text(&mut self, name: &str) -> Result<String, Refusal>;
     /// Text, or nothing.
