@@ -64,6 +64,7 @@ def lab():
         config = pathlib.Path(home, ".ave", "config")
         config.mkdir(parents=True)
         (config / "broker.json").write_text('{"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}')
+        (config / "adb_server.json").write_text('{"port": 0}')
         (config / "equipment.json").write_text(json.dumps([{**WANTED, "uid": str(n)} for n in range(PIECES)]))
         as_root = ["--allow-root"] if os.geteuid() == 0 else []
         command = [os.environ["AVE_BROKER"], "--foreground", "--home", home, *as_root]

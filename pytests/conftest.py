@@ -28,6 +28,7 @@ class Lab:
         self.config = home / ".ave" / "config"
         shutil.copytree(ROOT / "config-examples" / "lab", self.config)
         self.write("authkeys", KEYS)
+        self.write("adb_server", {"port": 0})  # no test meets an adb server of this host
         for name, members in {"broker": configuration, **(files or {})}.items():
             known = self.read(name) if (self.config / f"{name}.json").exists() else {}
             self.write(name, {**known, **members})

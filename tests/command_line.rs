@@ -34,6 +34,7 @@ impl Home {
             broker[name] = value.clone();
         }
         home.write("broker", &broker.to_string());
+        home.write("adb_server", r#"{"port": 0}"#); // no test meets an adb server of this host
         home
     }
 
@@ -193,6 +194,7 @@ fn check_208_a_later_duplicate_member_wins_silently() {
         "broker",
         r#"{"port": "invalid", "host": "h", "port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}"#,
     );
+    home.write("adb_server", r#"{"port": 0}"#);
     home.done(&["--start"]);
     let profile = home.client().call("get_profile", json!([]));
     assert_eq!(profile["result"]["host"], json!("127.0.0.1"));

@@ -35,6 +35,7 @@ pub(crate) struct Plan {
     authkeys: Value,
     equipment: Value,
     workspace: Value,
+    adb_server: Value,
 }
 
 impl Plan {
@@ -55,6 +56,12 @@ impl Plan {
     /// The content of `equipment.json`.
     pub(crate) fn equipment(mut self, profiles: Value) -> Plan {
         self.equipment = profiles;
+        self
+    }
+
+    /// The port of the adb server whose handsets this lab lends.
+    pub(crate) fn adb_server(mut self, port: u16) -> Plan {
+        self.adb_server = json!({"port": port});
         self
     }
 
@@ -83,6 +90,7 @@ impl Plan {
             ("authkeys", &self.authkeys),
             ("equipment", &self.equipment),
             ("workspace", &self.workspace),
+            ("adb_server", &self.adb_server),
         ] {
             fs::write(config.join(format!("{name}.json")), content.to_string())
                 .expect("a configuration file");
@@ -155,6 +163,7 @@ impl Lab {
                 "root": "~/workspaces", "pretty": "lab",
                 "tools": {"sh": "/bin/sh", "sleep": "/bin/sleep", "true": "/bin/true"},
             }),
+            adb_server: json!({"port": 0}),
         }
     }
 

@@ -1,13 +1,16 @@
 //! What this host lends, laid out once at start: who drives each type, and who watches for its pieces.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use ave_adb::Server;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::config::Config;
+use crate::drivers::handset::HandsetDriver;
 use crate::drivers::place;
 use crate::drivers::relay::RelayDriver;
 use crate::drivers::workspace::WorkspaceDriver;
@@ -39,6 +42,13 @@ impl Bench {
         let (relays, relay_watch) = RelayDriver::new(usb.devices(), config.paths.clone());
         drivers.insert("relay".into(), Arc::new(relays));
         watches.push(Box::new(relay_watch));
+        if config.adb_server.port != 0 {
+            let server = Server::new((Ipv4Addr::LOCALHOST, config.adb_server.port).into());
+            let (handsets, handset_watch) =
+                HandsetDriver::new(server, config.handset.clone(), config.paths.home(), usb.devices());
+            drivers.insert("handset".into(), Arc::new(handsets));
+            watches.push(Box::new(handset_watch));
+        }
         if let Some(workspace) = &config.workspace {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
             drivers.insert("workspace".into(), driver.clone());

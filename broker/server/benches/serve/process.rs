@@ -61,6 +61,7 @@ impl BrokerProcess {
             (0..pieces).map(wlan).chain([json!({"type": "beryllium", "uid": "one"})]).collect();
         fs::create_dir_all(&config).expect("a scratch home is writable");
         fs::write(config.join("broker.json"), broker.to_string()).expect("a scratch home is writable");
+        fs::write(config.join("adb_server.json"), r#"{"port": 0}"#).expect("a scratch home is writable");
         fs::write(config.join("equipment.json"), json!(equipment).to_string())
             .expect("a scratch home is writable");
         let log = File::create(home.path().join("log")).expect("a scratch home is writable");

@@ -7,6 +7,7 @@ pub(crate) mod arguments;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod group;
+pub(crate) mod handset;
 pub(crate) mod place;
 pub(crate) mod refusals;
 pub(crate) mod relay;

@@ -1,0 +1,101 @@
+//! Ports of this host that lead to a handset. The adb server keeps them, in one list for everybody; each handset
+//! knows which of them are its session's.
+
+use ave_adb::Forward;
+use ave_profile::{Refusal, Value};
+use ave_protocol::arguments::Bound;
+use tokio::time::timeout;
+
+use super::handset::{Answer, Handset};
+use super::limits::{CALL_LIMIT, FORWARD_TRIES_MAX, FORWARDS_BYTES_MAX, FORWARDS_CLOSE_LIMIT, FORWARDS_MAX};
+use crate::drivers::arguments::Take;
+
+/// The local ends, `tcp:49152`, that this session opened or took over.
+#[derive(Default)]
+pub(super) struct Forwards(Vec<String>);
+
+impl Handset {
+    /// The same remote end is forwarded once: a rule that is there becomes this session's.
+    pub(super) async fn open_forwarded_port(&mut self, arguments: &mut Bound) -> Answer {
+        let remote = arguments.text("remote")?;
+        let rules = self.rules().await?;
+        let known = rules.iter().find(|rule| rule.serial == self.serial() && rule.remote == remote);
+        let local = match known {
+            Some(rule) => rule.local.clone(),
+            None => {
+                let bytes: usize = rules
+                    .iter()
+                    .map(|rule| rule.serial.len() + rule.local.len() + rule.remote.len() + 3)
+                    .sum();
+                if bytes > FORWARDS_BYTES_MAX || rules.len() >= FORWARDS_MAX {
+                    let count = rules.len();
+                    let text =
+                        format!("ADB is close to forwarding entry limits: {count} rules, {bytes} bytes");
+                    return Err(Refusal::exception(text));
+                }
+                self.forward(&remote).await?
+            }
+        };
+        if !self.forwards.0.contains(&local) {
+            self.forwards.0.push(local.clone());
+        }
+        Ok(local.into())
+    }
+
+    /// A new rule, tried a few times: the port it would have may be somebody's by then.
+    async fn forward(&self, remote: &str) -> Result<String, Refusal> {
+        let words = ["forward", "tcp:0", remote];
+        let mut tried = 1;
+        loop {
+            match self.adb(&words, Some(CALL_LIMIT), self.device.forward(remote)).await {
+                Ok(port) => return Ok(format!("tcp:{port}")),
+                Err(refusal) if tried == FORWARD_TRIES_MAX => return Err(refusal),
+                Err(_) => tried += 1,
+            }
+        }
+    }
+
+    pub(super) async fn close_forwarded_port(&mut self, arguments: &mut Bound) -> Answer {
+        let Value::Text(entry) = arguments.take("entry") else {
+            return Err(Refusal::exception("invalid port forwarding entry"));
+        };
+        if entry == "all" {
+            self.close_forwards().await;
+            return Ok(Value::Null);
+        }
+        let rules = self.rules().await?;
+        self.forwards.0.retain(|local| *local != entry);
+        if !rules.iter().any(|rule| rule.serial == self.serial() && rule.local == entry) {
+            return Err(Refusal::exception(format!("no such port forwarding entry: {entry}")));
+        }
+        let words = ["forward", "--remove", &entry];
+        self.adb(&words, Some(CALL_LIMIT), self.device.unforward(&entry)).await?;
+        Ok(Value::Null)
+    }
+
+    pub(super) async fn list_forwarded_ports(&self, arguments: &mut Bound) -> Answer {
+        let all = arguments.flag("all_adb")?;
+        let rules = self.rules().await?.into_iter();
+        let rules = rules.filter(|rule| all || self.owns(rule));
+        Ok(rules.map(|rule| vec![rule.serial, rule.local, rule.remote]).collect::<Vec<_>>().into())
+    }
+
+    /// Removes this session's rules and no others, as far as there is somebody to do it.
+    pub(super) async fn close_forwards(&mut self) {
+        let removal = async {
+            for local in std::mem::take(&mut self.forwards.0) {
+                // One that is gone by itself, as after a reboot, is fine.
+                let _ = self.device.unforward(&local).await;
+            }
+        };
+        let _ = timeout(FORWARDS_CLOSE_LIMIT, removal).await;
+    }
+
+    fn owns(&self, rule: &Forward) -> bool {
+        rule.serial == self.serial() && self.forwards.0.contains(&rule.local)
+    }
+
+    async fn rules(&self) -> Result<Vec<Forward>, Refusal> {
+        self.adb(&["forward", "--list"], Some(CALL_LIMIT), self.site.server.forwards()).await
+    }
+}
