@@ -3,7 +3,7 @@
 use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::power::PowerState;
 use super::probe;
 

@@ -9,7 +9,7 @@ use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::sleep;
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::limits::{CALL_LIMIT, LOOK_LIMIT, OUTPUT_BYTES_MAX, WAIT_PAUSE};
 use super::power::within;
 use crate::drivers::arguments::Take;

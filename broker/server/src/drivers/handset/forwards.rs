@@ -6,7 +6,7 @@ use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::timeout;
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::limits::{CALL_LIMIT, FORWARD_TRIES_MAX, FORWARDS_BYTES_MAX, FORWARDS_CLOSE_LIMIT, FORWARDS_MAX};
 use crate::drivers::arguments::Take;
 

@@ -3,10 +3,10 @@
 
 mod android;
 mod calls;
+mod device;
 mod files;
 mod follower;
 mod forwards;
-mod handset;
 mod limits;
 mod power;
 mod presence;
@@ -30,7 +30,7 @@ use ave_profile::{Identity, Profile, Refusal, Value};
 use ave_protocol::arguments::Signature;
 use tokio::sync::watch::{Receiver, Sender, channel};
 
-use self::handset::Handset;
+use self::device::Handset;
 use self::presence::Picture;
 use self::probe::Platform;
 use self::unit::HandsetUnit;

@@ -6,7 +6,7 @@ use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::{sleep, timeout};
 
-use super::handset::{Answer, Handset, timed_out};
+use super::device::{Answer, Handset, timed_out};
 use super::limits::{ADB_PAUSE, LOOK_LIMIT, WAIT_PAUSE};
 use super::probe;
 use crate::drivers::arguments::Take;

@@ -4,7 +4,7 @@ use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::{sleep, timeout};
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::limits::{ADB_PAUSE, CALL_LIMIT, LOOK_LIMIT, ROOT_LEAVES, ROOT_LIMIT, ROOT_RETRY};
 use super::power::{PowerState, within};
 use crate::drivers::arguments::Take;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ave_adb::Device;
 use tokio::time::timeout;
 
-use super::handset::plain;
+use super::device::plain;
 use super::limits::{LOOK_LIMIT, PROBE_BYTES_MAX, PROBE_LIMIT};
 use super::power::PowerState;
 use super::properties::Properties;

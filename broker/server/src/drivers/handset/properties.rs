@@ -6,7 +6,7 @@ use ave_adb::quoted;
 use ave_profile::{Map, Profile, Refusal, Value};
 use ave_protocol::arguments::Bound;
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::limits::{CALL_LIMIT, LOOK_LIMIT};
 use crate::config::handset::HandsetConfig;
 

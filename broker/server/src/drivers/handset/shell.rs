@@ -8,7 +8,7 @@ use ave_protocol::arguments::Bound;
 use tokio::io::{copy, sink};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::limits::{BACKGROUND_MAX, CALL_LIMIT};
 use crate::drivers::arguments::Take;
 

@@ -10,7 +10,7 @@ use ave_protocol::arguments::Bound;
 use tokio::fs;
 use tokio::time::Instant;
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::limits::TRANSFERRED_MAX;
 use crate::drivers::arguments::Take;
 

@@ -8,7 +8,7 @@ use ave_protocol::arguments::{Bound, Signature};
 
 use super::android::{self, Android};
 use super::calls;
-use super::handset::Handset;
+use super::device::Handset;
 use super::probe::Platform;
 use crate::drivers::Unit;
 
@@ -66,7 +66,7 @@ impl Unit for HandsetUnit {
     /// Ends what runs on the handset for this session and removes its forwards. What was changed on the handset
     /// stays (Specification 1.7), so there is nothing that could fail.
     async fn close(mut self: Box<Self>) -> Result<(), String> {
-        drop(self.android.take());
+        self.android = None;
         self.handset.background.stop_all().await;
         self.handset.close_forwards().await;
         Ok(())

@@ -2,7 +2,7 @@
 
 use ave_protocol::arguments::Bound;
 
-use super::handset::{Answer, Handset};
+use super::device::{Answer, Handset};
 use super::power::PowerState;
 
 /// The calls that only Android has, and those it takes other arguments for.
