@@ -29,7 +29,7 @@ impl Core {
     pub(crate) fn plan(&self, session: SessionId, want: Want, nonce: u64) -> Result<Plan, Refusal> {
         let groups = self.requests(want)?;
         let wants: Vec<Wants> = groups.iter().map(|group| equipment_of(group)).collect();
-        let mut search = Search::new(&self.equipment);
+        let mut search = Search::new(&self.equipment, session);
         let mut names = Names::new(nonce);
         let without = match search.all(&wants)? {
             Err(without) => without,
@@ -71,10 +71,11 @@ impl Core {
         let profile = granted.profile.clone();
         match piece {
             Some((id, collateral)) => {
-                self.equipment.take(id, Hold { session, phase, granted: profile, collateral });
+                self.equipment.take(id, session, Hold { phase, granted: profile, collateral });
             }
             None => {
-                self.workspaces.made.insert(granted.item.clone(), Workspace { profile, session, phase });
+                let workspace = Workspace { profile, session, phase, fault: None };
+                self.workspaces.made.insert(granted.item.clone(), workspace);
             }
         }
         self.sessions.entry(session).or_default().hold(&granted.item);

@@ -6,6 +6,7 @@ use ave_profile::{Identity, KindTable, Profile, Refusal, RequestId, SessionId, W
 
 use crate::equipment::{Equipment, Phase};
 use crate::sessions::Session;
+use crate::view::BROKEN;
 use crate::workspaces::Workspaces;
 use crate::{Effect, Event, Moment, Source};
 
@@ -42,6 +43,8 @@ impl Core {
                 self.yielded(session, request, door, profiles)
             }
             Event::Closed { session, item, outcome } => Vec::from_iter(self.closed(session, &item, outcome)),
+            Event::ResetAsked { item, request } => Vec::from_iter(self.reset_asked(item, request)),
+            Event::ResetDone { item, request, outcome } => self.reset_done(&item, request, outcome),
             Event::Reported { source, profiles, request } => {
                 let outcome = self.reported(source, profiles);
                 Vec::from_iter(request.map(|request| Effect::Reported { request, outcome }))
@@ -85,52 +88,75 @@ impl Core {
     fn end(&mut self, session: SessionId) -> Option<Effect> {
         let mut items = self.sessions.remove(&session)?.items;
         items.reverse();
-        items.iter().for_each(|item| self.set_phase(item, Phase::Closing));
+        items.iter().for_each(|item| self.start_closing(session, item));
         Some(Effect::End { session, items })
     }
 
     /// A piece that was closed is free again; one that could not be closed stays out of the pool.
     fn closed(&mut self, session: SessionId, item: &Identity, outcome: Result<(), String>) -> Option<Effect> {
-        if self.holder(item) != Some((session, &Phase::Closing)) {
+        if self.phase(session, item) != Some(Phase::Closing) {
             return None;
         }
-        if let Err(reason) = outcome {
-            let message = format!("{item} could not be closed and is not lent any more: {reason}");
-            self.set_phase(item, Phase::Broken(reason));
-            return Some(Effect::Warn { message });
+        let id = self.equipment.id(item);
+        let Err(reason) = outcome else {
+            match id {
+                Some(id) => self.equipment.release(id, session),
+                None => drop(self.workspaces.made.remove(item)),
+            }
+            return None;
+        };
+        let message = format!("{item} could not be closed and is not lent any more: {reason}");
+        match id {
+            Some(id) => self.equipment.fail(id, session, reason),
+            None => self.workspaces.fail(item, reason),
         }
-        match self.equipment.id(item) {
-            Some(id) => self.equipment.release(id),
-            None => drop(self.workspaces.made.remove(item)),
-        }
-        None
+        Some(Effect::Warn { message })
     }
 
     /// Stores a report, all of it or nothing. (Specification 4.3.)
     fn reported(&mut self, source: Source, profiles: Vec<Profile>) -> Result<(), Refusal> {
         let checked = |profile: Profile| {
             let (kind, identity) = self.kinds.reported(&profile)?;
-            Ok((kind, identity, profile))
+            Ok((kind, identity, without_own_words(profile)))
         };
         let pieces = profiles.into_iter().map(checked).collect::<Result<_, Refusal>>()?;
         self.equipment.report(source, pieces);
         Ok(())
     }
 
-    /// Who has a piece, and how far it is from being free.
-    pub(crate) fn holder(&self, item: &Identity) -> Option<(SessionId, &Phase)> {
-        if let Some(workspace) = self.workspaces.made.get(item) {
-            return Some((workspace.session, &workspace.phase));
+    /// How far a piece is from being free again, if this session has it.
+    pub(crate) fn phase(&self, session: SessionId, item: &Identity) -> Option<Phase> {
+        match self.workspaces.made.get(item) {
+            Some(workspace) => workspace.held_by(session),
+            None => Some(self.equipment.item(self.equipment.id(item)?).holds.get(&session)?.phase),
         }
-        let hold = self.equipment.item(self.equipment.id(item)?).hold.as_ref()?;
-        Some((hold.session, &hold.phase))
     }
 
-    pub(crate) fn set_phase(&mut self, item: &Identity, phase: Phase) {
-        if let Some(workspace) = self.workspaces.made.get_mut(item) {
-            workspace.phase = phase;
-        } else if let Some(id) = self.equipment.id(item) {
-            self.equipment.set_phase(id, phase);
+    /// Whether any session has a piece.
+    pub(crate) fn is_held(&self, item: &Identity) -> bool {
+        match self.workspaces.made.get(item) {
+            Some(workspace) => workspace.fault.is_none(),
+            None => self.equipment.id(item).is_some_and(|id| !self.equipment.item(id).holds.is_empty()),
         }
     }
+
+    /// An edge is about to be told to close what this session has.
+    pub(crate) fn start_closing(&mut self, session: SessionId, item: &Identity) {
+        let phase = if let Some(workspace) = self.workspaces.made.get_mut(item) {
+            Some(&mut workspace.phase)
+        } else {
+            let id = self.equipment.id(item);
+            let hold = id.and_then(|id| self.equipment.item_mut(id).holds.get_mut(&session));
+            hold.map(|hold| &mut hold.phase)
+        };
+        if let Some(phase) = phase {
+            *phase = Phase::Closing;
+        }
+    }
+}
+
+/// `broken` is the broker's own word in its lists: no report can say it.
+fn without_own_words(mut profile: Profile) -> Profile {
+    profile.0.remove(BROKEN);
+    profile
 }

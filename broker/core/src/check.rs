@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use ave_profile::{Identity, SessionId};
+use ave_profile::{Allocations, Identity, SessionId};
 
 use crate::broker::Core;
 use crate::equipment::{Item, ItemId, Phase};
@@ -26,20 +26,22 @@ impl Core {
         let items: BTreeMap<_, _> = self.equipment.items().map(|(_, item)| (&item.identity, item)).collect();
         for item in items.into_values() {
             let known = item.known.as_ref().map(|known| (&known.profile, known.source));
-            let hold = item.hold.as_ref().map(|hold| {
-                let collateral: BTreeSet<&Identity> =
-                    hold.collateral.iter().map(|id| &self.equipment.item(*id).identity).collect();
-                (hold.session, &hold.phase, &hold.granted, collateral)
-            });
-            let written = item.written.as_ref().filter(|_| item.collateral > 0);
-            (&item.identity, known, hold, item.collateral, written).hash(&mut hasher);
+            (&item.identity, known, item.collateral, item.holds.len()).hash(&mut hasher);
+            for (session, hold) in &item.holds {
+                (session, hold.phase, &hold.granted, self.named(&hold.collateral)).hash(&mut hasher);
+            }
+            if let Some(fault) = &item.fault {
+                (&fault.reason, fault.mending, self.named(&fault.collateral)).hash(&mut hasher);
+            }
+            item.written.as_ref().filter(|_| item.collateral > 0).hash(&mut hasher);
         }
         for id in self.equipment.listed() {
             self.equipment.item(id).identity.hash(&mut hasher);
         }
         self.equipment.stacks.written.hash(&mut hasher);
         for (item, made) in &self.workspaces.made {
-            (item, &made.profile, made.session, &made.phase).hash(&mut hasher);
+            let fault = made.fault.as_ref().map(|fault| (&fault.reason, fault.mending));
+            (item, &made.profile, made.session, made.phase, fault).hash(&mut hasher);
         }
         self.workspaces.generic.hash(&mut hasher);
         for (id, session) in &self.sessions {
@@ -48,30 +50,41 @@ impl Core {
         hasher.finish()
     }
 
+    fn named(&self, ids: &[ItemId]) -> Vec<&Identity> {
+        let mut named: Vec<&Identity> = ids.iter().map(|id| &self.equipment.item(*id).identity).collect();
+        named.sort();
+        named
+    }
+
     fn check_holders(&self) {
-        let mut held: BTreeMap<&Identity, SessionId> = BTreeMap::new();
+        let mut held: BTreeSet<(&Identity, SessionId)> = BTreeSet::new();
         for (id, session) in &self.sessions {
             for item in &session.items {
-                assert!(held.insert(item, *id).is_none(), "{item} is held twice");
+                assert!(held.insert((item, *id)), "{item} is held twice by {id}");
             }
         }
-        let pieces = self.equipment.items().filter_map(|(_, item)| {
-            let hold = item.hold.as_ref()?;
-            Some((&item.identity, hold.session, &hold.phase))
+        let pieces = self.equipment.items().flat_map(|(_, item)| {
+            item.holds.iter().map(|(session, hold)| (&item.identity, *session, hold.phase))
         });
-        let made = self.workspaces.made.iter().map(|(item, made)| (item, made.session, &made.phase));
+        let made = self.workspaces.made.iter().filter(|(_, made)| made.fault.is_none());
+        let made = made.map(|(item, made)| (item, made.session, made.phase));
         for (item, session, phase) in pieces.chain(made) {
-            let by = held.remove(item);
-            let expected = (*phase == Phase::Held).then_some(session);
-            assert_eq!(by, expected, "{item} is {phase:?}, but its session says otherwise");
+            let said = held.remove(&(item, session));
+            assert_eq!(said, phase == Phase::Held, "{item} is {phase:?}, but {session} says otherwise");
         }
         assert!(held.is_empty(), "sessions hold what is not there: {held:?}");
+        for (_, item) in self.equipment.items() {
+            if let Allocations::AtMost(most) = item.kind.allocations {
+                assert!(item.holds.len() <= most.get() as usize, "{} is lent too often", item.identity);
+            }
+        }
     }
 
     fn check_collateral(&self) {
         let mut counts: BTreeMap<ItemId, u32> = BTreeMap::new();
         for (_, item) in self.equipment.items() {
-            for id in item.hold.iter().flat_map(|hold| &hold.collateral) {
+            let held = item.holds.values().flat_map(|hold| &hold.collateral);
+            for id in held.chain(item.fault.iter().flat_map(|fault| &fault.collateral)) {
                 *counts.entry(*id).or_default() += 1;
             }
         }
@@ -89,13 +102,9 @@ impl Core {
         for (id, item) in equipment.items() {
             assert_eq!(equipment.id(&item.identity), Some(id), "{} is found by its identity", item.identity);
             assert!(!item.is_idle(), "nothing is left to remember of {}", item.identity);
-            let free = item.hold.is_none() && item.collateral == 0;
-            assert_eq!(
-                item.eligible,
-                free && item.known.is_some() && !self.is_blocked(item),
-                "{}",
-                item.identity
-            );
+            let (free, blocked) = (item.has_room() && item.collateral == 0, self.blocked(id, item));
+            assert_eq!(item.blocked, blocked, "stacks that block {}", item.identity);
+            assert_eq!(item.eligible, free && item.known.is_some() && blocked == 0, "{}", item.identity);
             if let Some(known) = &item.known {
                 assert_eq!(equipment.slots[known.slot as usize], Some(id), "{} has its place", item.identity);
                 assert_eq!(equipment.free.contains(known.slot), free, "{} is free", item.identity);
@@ -106,8 +115,11 @@ impl Core {
         assert_eq!(equipment.listed().count(), known, "the list is what is known");
     }
 
-    fn is_blocked(&self, item: &Item) -> bool {
-        item.stacks.iter().any(|rank| self.equipment.stacks[*rank].taken > 0)
+    /// In how many of its stacks some other piece is taken.
+    fn blocked(&self, id: ItemId, item: &Item) -> u32 {
+        let taken = |other: &ItemId| *other != id && self.equipment.item(*other).is_taken();
+        let members = item.stacks.iter().map(|rank| &self.equipment.stacks[*rank].members);
+        members.filter(|members| members.iter().any(taken)).count() as u32
     }
 
     fn check_stacks(&self) {
@@ -115,7 +127,7 @@ impl Core {
             let count = |is: fn(&Item) -> bool| {
                 stack.members.iter().filter(|id| is(self.equipment.item(**id))).count() as u32
             };
-            assert_eq!(stack.taken, count(|item| item.hold.is_some()), "taken members of stack {rank}");
+            assert_eq!(stack.taken, count(Item::is_taken), "taken members of stack {rank}");
             assert_eq!(stack.eligible, count(|item| item.eligible), "eligible members of stack {rank}");
             assert_eq!(
                 self.equipment.stacks.open.contains(rank),

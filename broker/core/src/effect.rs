@@ -51,6 +51,22 @@ pub enum Effect {
         /// Everything it still held, the last granted first.
         items: Vec<Identity>,
     },
+    /// Make this piece clean and report [`Event::ResetDone`](crate::Event::ResetDone), exactly once.
+    Reset {
+        /// The piece; nobody holds it.
+        item: Identity,
+        /// All that is known of it, for the driver.
+        known: Arc<Profile>,
+        /// To be named in the event.
+        request: Option<RequestId>,
+    },
+    /// Answer somebody who asked for a reset.
+    ResetAnswered {
+        /// What is being answered.
+        request: RequestId,
+        /// The piece can be lent again, or why it cannot.
+        outcome: Result<(), Refusal>,
+    },
     /// Answer a report of equipment.
     Reported {
         /// What is being answered.

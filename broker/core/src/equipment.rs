@@ -1,11 +1,11 @@
 //! Every piece of equipment anybody spoke of: what is known of it, where it stands in the list, who has
-//! it, whose collateral it is. Owns the index over the list.
+//! it, what is wrong with it, whose collateral it is. Owns the index over the list.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use ave_profile::{Identity, Kept, Kind, Profile, SessionId, Value};
+use ave_profile::{Allocations, Identity, Kept, Kind, Profile, SessionId, Value};
 
 use crate::Source;
 use crate::bits::BitSet;
@@ -24,12 +24,15 @@ pub(crate) struct Item {
     pub(crate) identity: Identity,
     pub(crate) kind: Arc<Kind>,
     pub(crate) known: Option<Known>,
-    pub(crate) hold: Option<Hold>,
+    /// Who has it: nobody, one session, or as many as its type allows.
+    pub(crate) holds: BTreeMap<SessionId, Hold>,
+    /// Why nobody gets it.
+    pub(crate) fault: Option<Box<Fault>>,
     /// Of how many allocations it is collateral.
     pub(crate) collateral: u32,
     /// Its stacks, by rank.
     pub(crate) stacks: Vec<u32>,
-    /// In how many of its stacks some piece is taken.
+    /// In how many of its stacks some other piece is taken.
     pub(crate) blocked: u32,
     /// Whether its stacks count it as eligible.
     pub(crate) eligible: bool,
@@ -47,10 +50,9 @@ pub(crate) struct Known {
     pub(crate) slot: u32,
 }
 
-/// Why a piece is taken.
+/// One session's allocation of a piece.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
-    pub(crate) session: SessionId,
     pub(crate) phase: Phase,
     pub(crate) granted: Arc<Profile>,
     /// What this allocation made collateral.
@@ -58,13 +60,21 @@ pub(crate) struct Hold {
 }
 
 /// How far a piece that was granted is from being free again.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     Held,
     /// An edge was told to close it.
     Closing,
-    /// It could not be closed, for this reason; nobody gets it.
-    Broken(String),
+}
+
+/// A piece could not be closed: nobody gets it before it is reset.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) reason: String,
+    /// An edge was told to reset it.
+    pub(crate) mending: bool,
+    /// What the allocations that could not be closed made collateral.
+    pub(crate) collateral: Vec<ItemId>,
 }
 
 /// The pieces, their list and their stacks.
@@ -77,9 +87,9 @@ pub(crate) struct Equipment {
     pub(crate) slots: Vec<Option<ItemId>>,
     holes: usize,
     pub(crate) index: Index,
-    /// Slots of pieces that are neither taken nor collateral.
+    /// Slots of pieces that are not collateral and that one more session may hold.
     pub(crate) free: BitSet,
-    /// Slots of free pieces none of whose stacks has a taken member.
+    /// Slots of free pieces none of whose stacks has another taken member.
     pub(crate) eligible: BitSet,
     /// Ids of the pieces that are collateral.
     pub(crate) collateral: BitSet,
@@ -92,9 +102,23 @@ impl Item {
         self.known.as_ref().map(|known| &known.profile)
     }
 
+    /// Somebody has it, or left it in a state in which nobody gets it.
+    pub(crate) fn is_taken(&self) -> bool {
+        !self.holds.is_empty() || self.fault.is_some()
+    }
+
+    /// One more session may hold it, as far as it alone is concerned.
+    pub(crate) fn has_room(&self) -> bool {
+        let room = match self.kind.allocations {
+            Allocations::AtMost(most) => self.holds.len() < most.get() as usize,
+            Allocations::Unlimited(_) => true,
+        };
+        room && self.fault.is_none()
+    }
+
     /// Nothing is left to remember of it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.known.is_none() && self.hold.is_none() && self.collateral == 0 && self.stacks.is_empty()
+        self.known.is_none() && !self.is_taken() && self.collateral == 0 && self.stacks.is_empty()
     }
 }
 
@@ -135,7 +159,8 @@ impl Equipment {
             identity: identity.clone(),
             kind: kind.clone(),
             known: None,
-            hold: None,
+            holds: BTreeMap::new(),
+            fault: None,
             collateral: 0,
             stacks: Vec::new(),
             blocked: 0,

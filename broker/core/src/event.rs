@@ -54,6 +54,23 @@ pub enum Event {
         /// How it went. After a failure the piece stays out of the pool, with this reason.
         outcome: Result<(), String>,
     },
+    /// An administrator or a watch wants a piece that could not be closed to be lent again. Answered by
+    /// [`Effect::Reset`](crate::Effect::Reset).
+    ResetAsked {
+        /// The piece.
+        item: Identity,
+        /// To be named in the answer, if somebody waits for one.
+        request: Option<RequestId>,
+    },
+    /// An edge has finished with a piece it was told to reset.
+    ResetDone {
+        /// The piece.
+        item: Identity,
+        /// As the effect said it.
+        request: Option<RequestId>,
+        /// How it went. After a failure the piece stays out of the pool, with this reason.
+        outcome: Result<(), String>,
+    },
     /// Equipment appeared or changed. The last word about a piece counts, whoever said it.
     Reported {
         /// Who says so.

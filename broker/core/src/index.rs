@@ -1,7 +1,8 @@
 //! Finds the numbered things that have given members, without looking at the others.
 //!
-//! The same index serves pieces (numbered in list order) and stacks (numbered by preference). A piece
-//! matches a request exactly if it has all of the request's keys; no profile is read to find out.
+//! The same index serves pieces (numbered in list order) and stacks (numbered by preference). What matches
+//! a request has all of its keys. Usually that is all there is to it, and no profile is read to find out;
+//! [`Wanted::exact`] says whether it is.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
@@ -67,27 +68,43 @@ pub(crate) fn known_keys(kind: &Kind, known: &Profile) -> Vec<Key> {
             (Rule::Names, Value::List(list)) => {
                 named(kind, member, list.iter().filter_map(Value::as_str), &mut keys);
             }
-            (Rule::OneOf, _) => keys.push(Key::of(kind, member, ())),
-            (Rule::Names, _) | (Rule::Ignore, _) => {}
+            (Rule::OneOf, _) => keys.extend([Key::of(kind, member, ()), Key::of(kind, member, value)]),
+            (Rule::Names | Rule::Ignore, _) => {}
         }
     }
     ascending(keys)
 }
 
-/// The keys that make a piece of this type match a request, ascending; `None` if nothing can. The type
-/// itself is the caller's to compare.
-pub(crate) fn wanted_keys(kind: &Kind, wanted: &Profile) -> Option<Vec<Key>> {
+/// What a request says to the index.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Wanted {
+    /// What everything that matches has, ascending.
+    pub(crate) keys: Vec<Key>,
+    /// Whether everything that has them matches.
+    pub(crate) exact: bool,
+}
+
+/// The keys of what a request of this type matches; `None` if nothing can. The type itself is the caller's
+/// to compare.
+pub(crate) fn wanted(kind: &Kind, request: &Profile) -> Option<Wanted> {
+    // Some numbers do not even equal themselves.
+    let equal = |member, value: &Value| value.eq(value).then(|| Key::of(kind, member, value));
     let mut keys = vec![Key::of(kind, "", ())];
-    for (member, value) in wanted.iter().filter(|(member, _)| *member != "type") {
-        match kind.rule(member) {
-            // Some numbers do not even equal themselves.
-            Rule::Equal => keys.push(value.eq(value).then(|| Key::of(kind, member, value))?),
-            Rule::Names => named(kind, member, value.names()?.into_iter(), &mut keys),
-            Rule::OneOf => keys.push(Key::of(kind, member, ())),
-            Rule::Ignore => {}
+    let mut exact = true;
+    for (member, value) in request.iter().filter(|(member, _)| *member != "type") {
+        match (kind.rule(member), value.one_of()) {
+            (Rule::Equal, _) => keys.push(equal(member, value)?),
+            (Rule::Names, _) => named(kind, member, value.names()?.into_iter(), &mut keys),
+            (Rule::OneOf, []) => return None,
+            (Rule::OneOf, [only]) => keys.push(equal(member, only)?),
+            (Rule::OneOf, _) => {
+                keys.push(Key::of(kind, member, ()));
+                exact = false;
+            }
+            (Rule::Ignore, _) => {}
         }
     }
-    Some(ascending(keys))
+    Some(Wanted { keys: ascending(keys), exact })
 }
 
 fn named<'n>(kind: &Kind, member: &str, names: impl Iterator<Item = &'n str>, keys: &mut Vec<Key>) {
@@ -223,8 +240,13 @@ mod tests {
         let kind = kinds.get(known.kind().unwrap()).unwrap();
         let mut index = Index::default();
         index.insert(7, &known_keys(kind, &known));
-        let at = wanted_keys(kind, &wanted).and_then(|keys| index.with_all(&keys)?.seek(0));
-        assert_eq!(at.is_some(), kind.matches(&wanted, &known), "{wanted}");
+        let wanted_words = super::wanted(kind, &wanted);
+        let at = wanted_words.as_ref().and_then(|wanted| index.with_all(&wanted.keys)?.seek(0));
+        let matches = kind.matches(&wanted, &known);
+        match wanted_words {
+            Some(Wanted { exact: false, .. }) => assert!(at.is_some() || !matches, "{wanted}"),
+            _ => assert_eq!(at.is_some(), matches, "{wanted}"),
+        }
         at == Some(7)
     }
 
@@ -287,7 +309,7 @@ mod tests {
         let kind = KindTable::builtin().get("wlan").unwrap().clone();
         let odd = Profile([("n".to_owned(), Value::List(vec![Value::Float(f64::NAN)]))].into());
         assert!(!kind.matches(&odd, &odd));
-        assert_eq!(wanted_keys(&kind, &odd), None);
+        assert_eq!(wanted(&kind, &odd), None);
     }
 
     #[test]

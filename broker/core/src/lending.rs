@@ -1,34 +1,39 @@
-//! What changes when a piece is taken, closed and released. A commit is a few counters and bits for the
-//! piece and those it shares stacks with; no index is touched.
+//! What changes when a piece is taken, closed, released and reset. A commit is a few counters and bits for
+//! the piece and those it shares stacks with; no index is touched.
 
-use crate::equipment::{Equipment, Hold, ItemId, Phase};
+use ave_profile::SessionId;
+
+use crate::equipment::{Equipment, Fault, Hold, Item, ItemId};
 
 impl Equipment {
-    /// Takes a free piece and makes what its hold names collateral.
-    pub(crate) fn take(&mut self, id: ItemId, hold: Hold) {
+    /// Gives a piece to a session, and makes what the hold names collateral.
+    pub(crate) fn take(&mut self, id: ItemId, session: SessionId, hold: Hold) {
         for other in &hold.collateral {
             self.count_collateral(*other, true);
         }
-        self.item_mut(id).hold = Some(hold);
-        self.count_in_stacks(id, true);
+        self.change(id, |item| item.holds.insert(session, hold));
     }
 
-    /// Says how far a taken piece is from being free.
-    pub(crate) fn set_phase(&mut self, id: ItemId, phase: Phase) {
-        if let Some(hold) = &mut self.item_mut(id).hold {
-            hold.phase = phase;
-        }
+    /// Takes a piece from a session, frees its collateral, and forgets what nobody knows any more.
+    pub(crate) fn release(&mut self, id: ItemId, session: SessionId) {
+        let hold = self.change(id, |item| item.holds.remove(&session));
+        self.free_collateral(id, hold.map(|hold| hold.collateral));
     }
 
-    /// Frees a taken piece and its collateral, and forgets what nobody knows any more.
-    pub(crate) fn release(&mut self, id: ItemId) {
-        let Some(hold) = self.item_mut(id).hold.take() else { return };
-        self.count_in_stacks(id, false);
-        for other in hold.collateral {
-            self.count_collateral(other, false);
-            self.forget_if_idle(other);
-        }
-        self.forget_if_idle(id);
+    /// Takes a piece from a session that could not close it, and from everybody who would be next. What
+    /// was collateral of it stays so.
+    pub(crate) fn fail(&mut self, id: ItemId, session: SessionId, reason: String) {
+        self.change(id, |item| {
+            let mut collateral = item.fault.take().map(|fault| fault.collateral).unwrap_or_default();
+            collateral.extend(item.holds.remove(&session).into_iter().flat_map(|hold| hold.collateral));
+            item.fault = Some(Box::new(Fault { reason, mending: false, collateral }));
+        });
+    }
+
+    /// Says that nothing is wrong with a piece any more.
+    pub(crate) fn mend(&mut self, id: ItemId) {
+        let fault = self.change(id, |item| item.fault.take());
+        self.free_collateral(id, fault.map(|fault| fault.collateral));
     }
 
     /// All other members of all stacks of a piece. (Specification 5.5: *entangled*.)
@@ -43,7 +48,7 @@ impl Equipment {
     /// Brings bits and counters in line with a piece whose state changed.
     pub(crate) fn refresh(&mut self, id: ItemId) {
         let item = self.item_mut(id);
-        let free = item.hold.is_none() && item.collateral == 0;
+        let free = item.has_room() && item.collateral == 0;
         let eligible = free && item.blocked == 0 && item.known.is_some();
         let changed = std::mem::replace(&mut item.eligible, eligible) != eligible;
         if let Some(slot) = item.known.as_ref().map(|known| known.slot) {
@@ -57,6 +62,28 @@ impl Equipment {
         }
     }
 
+    /// Changes who has a piece or what is wrong with it; its stacks hear of it if it is taken now and was
+    /// not, or the other way round.
+    fn change<T>(&mut self, id: ItemId, change: impl FnOnce(&mut Item) -> T) -> T {
+        let item = self.item_mut(id);
+        let was_taken = item.is_taken();
+        let done = change(item);
+        let is_taken = item.is_taken();
+        if is_taken != was_taken {
+            self.count_in_stacks(id, is_taken);
+        }
+        self.refresh(id);
+        done
+    }
+
+    fn free_collateral(&mut self, id: ItemId, collateral: Option<Vec<ItemId>>) {
+        for other in collateral.into_iter().flatten() {
+            self.count_collateral(other, false);
+            self.forget_if_idle(other);
+        }
+        self.forget_if_idle(id);
+    }
+
     fn count_collateral(&mut self, id: ItemId, more: bool) {
         let count = &mut self.item_mut(id).collateral;
         *count = if more { *count + 1 } else { *count - 1 };
@@ -65,21 +92,24 @@ impl Equipment {
         self.refresh(id);
     }
 
-    /// Tells a piece's stacks that it is taken, or no longer. The first of a stack blocks its members, the
-    /// last unblocks them.
-    pub(crate) fn count_in_stacks(&mut self, id: ItemId, more: bool) {
+    /// Tells a piece's stacks that it is taken, or no longer. It blocks the others of a stack; one that is
+    /// taken itself is blocked only by a second one.
+    fn count_in_stacks(&mut self, id: ItemId, more: bool) {
         for nth in 0..self.item(id).stacks.len() {
             let rank = self.item(id).stacks[nth];
-            if !self.stacks.count_taken(rank, more) {
+            let others_taken = self.stacks.count_taken(rank, more);
+            if others_taken > 1 {
                 continue;
             }
             for nth in 0..self.stacks[rank].members.len() {
                 let member = self.stacks[rank].members[nth];
-                let blocked = &mut self.item_mut(member).blocked;
-                *blocked = if more { *blocked + 1 } else { *blocked - 1 };
+                let item = self.item_mut(member);
+                if member == id || item.is_taken() != (others_taken == 1) {
+                    continue;
+                }
+                item.blocked = if more { item.blocked + 1 } else { item.blocked - 1 };
                 self.refresh(member);
             }
         }
-        self.refresh(id);
     }
 }

@@ -14,6 +14,7 @@ mod event;
 mod index;
 mod lending;
 mod matching;
+mod mending;
 mod search;
 mod sessions;
 mod stacks;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ave_profile::{Kind, Profile, Refusal};
+use ave_profile::{Kind, Profile, Refusal, SessionId};
 
-use crate::equipment::{Equipment, Item, ItemId};
-use crate::index::{Key, wanted_keys};
+use crate::equipment::{Equipment, ItemId};
+use crate::index::{Key, Wanted, wanted};
 use crate::matching::Matching;
 use crate::stacks::counted;
 
@@ -57,6 +57,8 @@ pub(crate) struct Wants<'r> {
     pub(crate) requests: Vec<&'r Request>,
     /// What the piece, or the stack, has; `None` if nothing has it.
     keys: Option<Vec<Key>>,
+    /// Whether a piece that has them is what a single request describes.
+    exact: bool,
     /// For each request the first that is equal to it.
     equals: Vec<usize>,
     /// What comparing all requests with one piece costs, in steps.
@@ -65,18 +67,18 @@ pub(crate) struct Wants<'r> {
 
 impl<'r> Wants<'r> {
     pub(crate) fn new(requests: Vec<&'r Request>) -> Wants<'r> {
-        let keys_of = |request: &&Request| wanted_keys(&request.kind, &request.profile);
-        let keys = match requests.as_slice() {
-            [request] => keys_of(request),
-            several => {
-                several.iter().map(keys_of).collect::<Option<Vec<_>>>().map(|keys| counted(keys.concat()))
-            }
-        };
+        let wanted: Option<Vec<Wanted>> =
+            requests.iter().map(|request| wanted(&request.kind, &request.profile)).collect();
+        let exact = wanted.iter().flatten().all(|wanted| wanted.exact);
+        let keys = wanted.map(|mut wanted| match wanted.as_mut_slice() {
+            [only] => std::mem::take(&mut only.keys),
+            several => counted(several.iter().flat_map(|wanted| wanted.keys.iter().copied()).collect()),
+        });
         let first_equal = |request: &&Request| {
             requests.iter().position(|earlier| earlier.profile == request.profile).unwrap_or_default()
         };
         let cost = requests.iter().map(|request| 1 + request.profile.weight() / STEP_WEIGHT).sum();
-        Wants { keys, equals: requests.iter().map(first_equal).collect(), cost, requests }
+        Wants { keys, exact, equals: requests.iter().map(first_equal).collect(), cost, requests }
     }
 
     fn is_equal(&self, other: &Wants) -> bool {
@@ -108,7 +110,7 @@ impl Choice {
 pub(crate) enum Among {
     /// Those that may be granted.
     Eligible,
-    /// Those that are neither taken nor collateral.
+    /// Those that are not collateral and that one more session may hold.
     Free,
     /// All that are known.
     Known,
@@ -117,14 +119,16 @@ pub(crate) enum Among {
 /// One request's search.
 pub(crate) struct Search<'e> {
     equipment: &'e Equipment,
+    /// Who asks: no session holds a piece twice.
+    session: SessionId,
     steps: Steps,
     /// What earlier groups of the same call would take or make collateral, and how many of them.
     spoken_for: BTreeMap<ItemId, u32>,
 }
 
 impl<'e> Search<'e> {
-    pub(crate) fn new(equipment: &'e Equipment) -> Search<'e> {
-        Search { equipment, steps: Steps::default(), spoken_for: BTreeMap::new() }
+    pub(crate) fn new(equipment: &'e Equipment, session: SessionId) -> Search<'e> {
+        Search { equipment, session, steps: Steps::default(), spoken_for: BTreeMap::new() }
     }
 
     /// The choice for one group that follows `after`, or the first.
@@ -149,13 +153,15 @@ impl<'e> Search<'e> {
         let Some(keys) = &wants.keys else { return Ok(None) };
         match wants.requests.as_slice() {
             [] => Ok((from == 0).then(Choice::nothing)),
-            [_] => self.first_piece(keys, among, from),
+            [request] => self.first_piece(wants, request, keys, among, from),
             _ => self.first_of_stack(wants, keys, among, from),
         }
     }
 
     fn first_piece(
         &mut self,
+        wants: &Wants,
+        request: &Request,
         keys: &[Key],
         among: Among,
         mut from: u32,
@@ -167,9 +173,9 @@ impl<'e> Search<'e> {
             Among::Known => {}
         }
         while let Some(slot) = found.seek(from) {
-            self.steps.spend(1)?;
+            self.steps.spend(if wants.exact { 1 } else { wants.cost })?;
             let id = self.equipment.at(slot);
-            if !self.spoken_for.contains_key(&id) {
+            if self.is_left(id, among) && (wants.exact || self.fits(request, id)) {
                 return Ok(Some(Choice { pieces: vec![id], at: slot, places: Vec::new() }));
             }
             from = slot + 1;
@@ -209,18 +215,24 @@ impl<'e> Search<'e> {
         let members = &self.equipment.stacks[rank].members;
         self.steps.spend(members.len() * wants.cost)?;
         let places = |request: &&Request| {
-            let fits = |id: ItemId| {
-                let item = self.equipment.item(id);
-                self.counts(id, item, among)
-                    && item.profile().is_some_and(|known| item.kind.matches(&request.profile, known))
+            let counts = |id: ItemId| {
+                let eligible = among == Among::Known || self.equipment.item(id).eligible;
+                eligible && self.is_left(id, among) && self.fits(request, id)
             };
-            (0..members.len()).filter(|place| fits(members[*place])).collect()
+            (0..members.len()).filter(|place| counts(members[*place])).collect()
         };
         Ok(Matching { places: wants.requests.iter().map(places).collect(), equals: wants.equals.clone() })
     }
 
-    fn counts(&self, id: ItemId, item: &Item, among: Among) -> bool {
-        among == Among::Known || item.eligible && !self.spoken_for.contains_key(&id)
+    /// Whether the session does not have a piece already, and would not by an earlier group.
+    fn is_left(&self, id: ItemId, among: Among) -> bool {
+        let mine = || self.equipment.item(id).holds.contains_key(&self.session);
+        among == Among::Known || !(self.spoken_for.contains_key(&id) || mine())
+    }
+
+    fn fits(&self, request: &Request, id: ItemId) -> bool {
+        let item = self.equipment.item(id);
+        item.profile().is_some_and(|known| item.kind.matches(&request.profile, known))
     }
 
     /// Pieces for all groups: what they get when each takes its first choice in order, or else the first

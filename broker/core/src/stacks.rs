@@ -49,11 +49,12 @@ impl Stacks {
         self.open.set(rank, stack.eligible >= 2);
     }
 
-    /// Whether this was the first taken member, or the last.
-    pub(crate) fn count_taken(&mut self, rank: u32, more: bool) -> bool {
+    /// Counts a member that is taken now, or no longer; how many others of the stack are taken.
+    pub(crate) fn count_taken(&mut self, rank: u32, more: bool) -> u32 {
         let stack = &mut self.ranked[rank as usize];
-        stack.taken = if more { stack.taken + 1 } else { stack.taken - 1 };
-        stack.taken == u32::from(more)
+        let others = stack.taken - u32::from(!more);
+        stack.taken = others + u32::from(more);
+        others
     }
 }
 
@@ -103,9 +104,7 @@ impl Equipment {
         let old = std::mem::take(&mut self.stacks);
         let members: BTreeSet<ItemId> = old.ranked.into_iter().flat_map(|stack| stack.members).collect();
         for id in &members {
-            let item = self.item_mut(*id);
-            item.stacks.clear();
-            item.blocked = 0;
+            self.item_mut(*id).stacks.clear();
         }
         members
     }
@@ -116,16 +115,17 @@ impl Equipment {
             for nth in 0..self.stacks[rank].members.len() {
                 let member = self.stacks[rank].members[nth];
                 self.item_mut(member).stacks.push(rank);
-            }
-        }
-        // No stack counts anybody yet.
-        touched.iter().for_each(|id| self.item_mut(*id).eligible = false);
-        for id in touched {
-            if self.item(*id).hold.is_some() {
-                self.count_in_stacks(*id, true);
+                let taken = u32::from(self.item(member).is_taken());
+                self.stacks.ranked[rank as usize].taken += taken;
             }
         }
         for id in touched {
+            let item = self.item(*id);
+            let by_others = |rank: &&u32| self.stacks[**rank].taken > u32::from(item.is_taken());
+            let blocked = item.stacks.iter().filter(by_others).count() as u32;
+            let item = self.item_mut(*id);
+            item.blocked = blocked;
+            item.eligible = false; // no stack counts it yet
             self.refresh(*id);
             self.forget_if_idle(*id);
         }

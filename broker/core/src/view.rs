@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ave_profile::{Identity, Kind, Profile, SessionId};
+use ave_profile::{Identity, Kind, Profile, SessionId, Value};
 
 use crate::bits::BitSet;
 use crate::broker::Core;
-use crate::equipment::{Hold, ItemId};
-use crate::index::wanted_keys;
+use crate::equipment::{Fault, Hold, ItemId};
+use crate::index::wanted;
+use crate::workspaces::Workspace;
+
+/// The member that says why a piece is not lent any more.
+pub(crate) const BROKEN: &str = "broken";
 
 impl Core {
     /// Known equipment that matches the filter, taken or not, in list order; then the workspaces that
-    /// exist, by uid. A filter is compared as a request is, without defaults, and need not name a type.
+    /// exist, by uid. A piece that could not be closed shows why, as `broken`. A filter is compared as a request is, without defaults, and need not name a type.
     /// (Specification 4.2, `list_equipment`.)
     pub fn equipment(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
         let matches = |kind: &Kind, known: &Profile| filter.is_none_or(|filter| kind.matches(filter, known));
@@ -20,11 +24,12 @@ impl Core {
             self.kinds.get(&item.kind).is_some_and(|kind| matches(kind, &workspace.profile))
         });
         let mut found = self.listed(filter, None);
-        found.extend(workspaces.map(|(_, workspace)| workspace.profile.clone()));
+        let shown = |workspace: &Workspace| with_fault(&workspace.profile, workspace.fault.as_deref());
+        found.extend(workspaces.map(|(_, workspace)| shown(workspace)));
         found
     }
 
-    /// The matching equipment that is neither taken nor collateral, in list order. (Specification 4.2,
+    /// The matching equipment that is not collateral and that one more session could hold, in list order. (Specification 4.2,
     /// `list_available`.)
     pub fn available(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
         self.listed(filter, Some(&self.equipment.free))
@@ -32,9 +37,9 @@ impl Core {
 
     /// What one session holds, or everybody, as it was granted. (Specification 4.1, `list_allocations`.)
     pub fn allocations(&self, session: Option<SessionId>) -> Vec<Arc<Profile>> {
-        let granted = self.held(session).filter_map(|item| match self.workspaces.made.get(item) {
+        let granted = self.held(session).filter_map(|(by, item)| match self.workspaces.made.get(item) {
             Some(workspace) => Some(workspace.profile.clone()),
-            None => Some(self.hold(item)?.granted.clone()),
+            None => Some(self.hold(by, item)?.granted.clone()),
         });
         granted.collect()
     }
@@ -45,11 +50,11 @@ impl Core {
         let ids: BTreeSet<ItemId> = match session {
             None => self.equipment.collateral.iter().collect(),
             Some(_) => {
-                let holds = self.held(session).filter_map(|item| self.hold(item));
+                let holds = self.held(session).filter_map(|(by, item)| self.hold(by, item));
                 holds.flat_map(|hold| hold.collateral.iter().copied()).collect()
             }
         };
-        let items = ids.into_iter().map(|id| self.equipment.item(id)).filter(|item| item.hold.is_none());
+        let items = ids.into_iter().map(|id| self.equipment.item(id)).filter(|item| !item.is_taken());
         items.filter_map(|item| item.written.clone()).collect()
     }
 
@@ -64,16 +69,16 @@ impl Core {
     }
 
     /// What one session holds, or everybody.
-    fn held(&self, session: Option<SessionId>) -> impl Iterator<Item = &Identity> {
+    fn held(&self, session: Option<SessionId>) -> impl Iterator<Item = (SessionId, &Identity)> {
         let sessions = match session {
             Some(session) => self.sessions.range(session..=session),
             None => self.sessions.range(..),
         };
-        sessions.flat_map(|(_, session)| &session.items)
+        sessions.flat_map(|(id, session)| session.items.iter().map(|item| (*id, item)))
     }
 
-    fn hold(&self, item: &Identity) -> Option<&Hold> {
-        self.equipment.item(self.equipment.id(item)?).hold.as_ref()
+    fn hold(&self, session: SessionId, item: &Identity) -> Option<&Hold> {
+        self.equipment.item(self.equipment.id(item)?).holds.get(&session)
     }
 
     /// Matching pieces of the list: all of them, or only those also in `within`.
@@ -86,7 +91,8 @@ impl Core {
                 known.filter(|slot| within.is_none_or(|set| set.contains(*slot))).collect()
             }
         };
-        slots.into_iter().filter_map(|slot| equipment.item(equipment.at(slot)).profile().cloned()).collect()
+        let items = slots.into_iter().map(|slot| equipment.item(equipment.at(slot)));
+        items.filter_map(|item| Some(with_fault(item.profile()?, item.fault.as_deref()))).collect()
     }
 
     /// The places of pieces that match a filter, in list order.
@@ -95,14 +101,26 @@ impl Core {
             |kind: &&Arc<Kind>| filter.get("type").is_none_or(|name| name.as_str() == Some(&kind.name));
         let mut slots = Vec::new();
         for kind in self.kinds.iter().filter(asked) {
-            let found = wanted_keys(kind, filter).and_then(|keys| self.equipment.index.with_all(&keys));
-            let Some(mut found) = found else { continue };
+            let Some(wanted) = wanted(kind, filter) else { continue };
+            let Some(mut found) = self.equipment.index.with_all(&wanted.keys) else { continue };
             if let Some(set) = within {
                 found = found.and(set);
             }
-            slots.extend(found.iter());
+            let fits = |slot: &u32| {
+                let known = self.equipment.item(self.equipment.at(*slot)).profile();
+                wanted.exact || known.is_some_and(|known| kind.matches(filter, known))
+            };
+            slots.extend(found.iter().filter(fits));
         }
         slots.sort_unstable();
         slots
     }
+}
+
+/// A profile as lists show it.
+fn with_fault(profile: &Arc<Profile>, fault: Option<&Fault>) -> Arc<Profile> {
+    let Some(fault) = fault else { return profile.clone() };
+    let mut shown = Profile::clone(profile);
+    shown.0.insert(BROKEN.to_owned(), Value::from(fault.reason.as_str()));
+    Arc::new(shown)
 }

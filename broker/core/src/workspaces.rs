@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ave_profile::{Identity, Kept, Kind, Profile, Refusal, RefusalKind, SessionId, Value};
 
 use crate::Granted;
-use crate::equipment::Phase;
+use crate::equipment::{Fault, Phase};
 use crate::search::Request;
 
 /// How many names there are for a workspace.
@@ -17,8 +17,18 @@ const NAMES: u64 = 10_000_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     pub(crate) profile: Arc<Profile>,
+    /// Who has it, or left it broken.
     pub(crate) session: SessionId,
     pub(crate) phase: Phase,
+    /// Why it still exists although it was closed.
+    pub(crate) fault: Option<Box<Fault>>,
+}
+
+impl Workspace {
+    /// How far it is from being gone, if this session has it.
+    pub(crate) fn held_by(&self, session: SessionId) -> Option<Phase> {
+        (self.session == session && self.fault.is_none()).then_some(self.phase)
+    }
 }
 
 /// What workspaces are made from, and those that exist.
@@ -78,7 +88,7 @@ impl Workspaces {
         let Some((item, workspace)) = named(request).and_then(|item| self.made.get_key_value(&item)) else {
             return Ok(self.new_one(kind, names));
         };
-        if workspace.session != session || workspace.phase != Phase::Held {
+        if workspace.held_by(session) != Some(Phase::Held) {
             let message = format!("resource already allocated: {profile}");
             return Err(Refusal::new(RefusalKind::Busy, message));
         }
@@ -88,6 +98,13 @@ impl Workspaces {
             known: workspace.profile.clone(),
             again: true,
         })
+    }
+
+    /// One that could not be closed stays, for this reason.
+    pub(crate) fn fail(&mut self, item: &Identity, reason: String) {
+        if let Some(workspace) = self.made.get_mut(item) {
+            workspace.fault = Some(Box::new(Fault { reason, mending: false, collateral: Vec::new() }));
+        }
     }
 
     fn new_one(&self, kind: &Kind, names: &mut Names) -> Granted {

@@ -48,13 +48,13 @@ impl Core {
         profile: &Profile,
     ) -> Result<Option<Identity>, Refusal> {
         let Some(item) = item else { return Ok(None) };
-        match self.holder(&item) {
-            Some((holder, Phase::Held)) if holder == session => {
-                self.set_phase(&item, Phase::Closing);
+        match self.phase(session, &item) {
+            Some(Phase::Held) => {
+                self.start_closing(session, &item);
                 self.sessions.entry(session).or_default().mark(item.clone());
                 Ok(Some(item))
             }
-            Some((holder, Phase::Held | Phase::Closing)) if holder != session => {
+            None if self.is_held(&item) => {
                 let message = format!("not owner of this resource: {profile}");
                 Err(Refusal::new(RefusalKind::NotOwner, message))
             }
@@ -74,10 +74,10 @@ impl Core {
         if self.sessions.entry(session).or_default().take_mark(&item) {
             return Ok(None);
         }
-        if self.holder(&item) != Some((session, &Phase::Held)) {
+        if self.phase(session, &item) != Some(Phase::Held) {
             return Err(no_such());
         }
-        self.set_phase(&item, Phase::Closing);
+        self.start_closing(session, &item);
         Ok(Some(item))
     }
 

@@ -55,7 +55,7 @@ impl Ledger {
                     }
                 }
             }
-            Effect::Yielded { .. } | Effect::Reported { .. } | Effect::Warn { .. } => {}
+            _ => {}
         }
     }
 

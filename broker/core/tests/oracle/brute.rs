@@ -3,7 +3,7 @@
 
 use std::slice::from_ref;
 
-use ave_profile::{Identity, Profile, RefusalKind};
+use ave_profile::{Identity, Profile, RefusalKind, SessionId};
 
 use crate::naive::Naive;
 
@@ -17,26 +17,36 @@ const APART: &str = "cannot allocate all equipment together";
 
 impl Naive {
     /// The first combination of choices that can be had, one for each group.
-    pub(crate) fn first_combination(&self, groups: &[Vec<&Profile>]) -> Option<Vec<Choice>> {
-        self.completed(&[], groups)
+    pub(crate) fn first_combination(
+        &self,
+        session: SessionId,
+        groups: &[Vec<&Profile>],
+    ) -> Option<Vec<Choice>> {
+        self.completed(session, &[], groups)
     }
 
-    fn completed(&self, chosen: &[Choice], groups: &[Vec<&Profile>]) -> Option<Vec<Choice>> {
+    fn completed(
+        &self,
+        session: SessionId,
+        chosen: &[Choice],
+        groups: &[Vec<&Profile>],
+    ) -> Option<Vec<Choice>> {
         let Some((group, rest)) = groups.split_first() else { return Some(chosen.to_vec()) };
         let longer = self.choices(group).into_iter().map(|choice| [chosen, &[choice]].concat());
-        longer.filter(|chosen| self.can_be_had(chosen)).find_map(|chosen| self.completed(&chosen, rest))
+        let mut longer = longer.filter(|chosen| self.can_be_had(session, chosen));
+        longer.find_map(|chosen| self.completed(session, &chosen, rest))
     }
 
     /// Why a group of equipment cannot be had on its own, if that is so.
-    pub(crate) fn reason(&self, group: &[&Profile]) -> Option<Reason> {
+    pub(crate) fn reason(&self, session: SessionId, group: &[&Profile]) -> Option<Reason> {
         let choices = self.choices(group);
         let alone = [group.len() == 1, choices.is_empty()];
         match alone {
-            _ if choices.iter().any(|choice| self.can_be_had(from_ref(choice))) => None,
+            _ if choices.iter().any(|choice| self.can_be_had(session, from_ref(choice))) => None,
             [true, true] => Some((RefusalKind::NoSuch, "no such resource")),
             [false, true] => Some((RefusalKind::NoSuch, APART)),
             [false, false] => Some((RefusalKind::Busy, APART)),
-            [true, false] if choices.iter().any(|choice| self.is_free(&choice[0])) => {
+            [true, false] if choices.iter().any(|choice| self.is_free_for(session, &choice[0])) => {
                 Some((RefusalKind::Busy, "equipment shares collateral with a prior allocation"))
             }
             [true, false] => Some((RefusalKind::Busy, "all such equipment busy")),
@@ -66,12 +76,12 @@ impl Naive {
     }
 
     /// Whether nothing stands in the way of granting all of this at once.
-    fn can_be_had(&self, combination: &[Choice]) -> bool {
+    fn can_be_had(&self, session: SessionId, combination: &[Choice]) -> bool {
         combination.iter().enumerate().all(|(n, choice)| {
             choice.iter().all(|item| {
                 let entangled = self.entangled(item);
                 let others = || combination[..n].iter().chain(&combination[n + 1..]).flatten();
-                self.is_free(item)
+                self.is_free_for(session, item)
                     && !entangled.iter().any(|other| self.is_taken(other))
                     && !others().any(|other| other == item || entangled.contains(other))
             })

@@ -32,6 +32,15 @@ pub(crate) enum Expected {
         session: SessionId,
         items: Vec<Identity>,
     },
+    Reset {
+        item: Identity,
+        known: Profile,
+        request: Option<RequestId>,
+    },
+    ResetAnswered {
+        request: RequestId,
+        outcome: Result<(), Reason>,
+    },
     Reported {
         request: RequestId,
         outcome: Result<(), Reason>,
@@ -80,6 +89,13 @@ impl Expected {
             (Expected::End { session, items }, Effect::End { session: s, items: i }) => {
                 (session, items) == (s, i)
             }
+            (Expected::Reset { item, known, request }, Effect::Reset { item: i, known: k, request: r }) => {
+                (item, known, request) == (i, &**k, r)
+            }
+            (
+                Expected::ResetAnswered { request, outcome },
+                Effect::ResetAnswered { request: r, outcome: o },
+            ) => request == r && same(outcome, o),
             (Expected::Reported { request, outcome }, Effect::Reported { request: r, outcome: o }) => {
                 request == r && same(outcome, o)
             }

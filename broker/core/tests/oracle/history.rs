@@ -10,7 +10,7 @@ use proptest::sample::select;
 use serde_json::json;
 
 /// Everything that can be plugged in. Two types share an identity value.
-const PIECES: [(&str, &str); 12] = [
+const PIECES: [(&str, &str); 15] = [
     ("handset", "A"),
     ("handset", "B"),
     ("handset", "C"),
@@ -23,6 +23,9 @@ const PIECES: [(&str, &str); 12] = [
     ("relay", "s"),
     ("relay", "t"),
     ("wlan", "r"),
+    ("camera", "c"),
+    ("camera", "d"),
+    ("net", "n"),
 ];
 
 /// What pieces say of themselves, besides identity and power state.
@@ -39,7 +42,7 @@ const SAID: [&str; 9] = [
 ];
 
 /// What clients ask for, besides type and identity.
-const ASKED: [&str; 10] = [
+const ASKED: [&str; 14] = [
     r#"{"pretty": "jane"}"#,
     r#"{"pretty": "jane"}"#,
     r#"{"pretty": "mary"}"#,
@@ -50,6 +53,10 @@ const ASKED: [&str; 10] = [
     r#"{"circuits": {"battery": 7}}"#,
     r#"{"circuits": []}"#,
     r#"{"circuits": "usb"}"#,
+    r#"{"size": [true, 1]}"#,
+    r#"{"size": ["1", 2], "note": "mine"}"#,
+    r#"{"size": []}"#,
+    r#"{"note": 1}"#,
 ];
 
 /// One of [`PIECES`].
@@ -120,6 +127,23 @@ pub(crate) enum Step {
     /// An edge says that something is closed, told to or not.
     StrayClosed {
         client: usize,
+        piece: Piece,
+    },
+    /// Somebody wants a piece reset.
+    Reset {
+        what: Back,
+    },
+    /// Somebody wants the n-th of what is broken reset.
+    ResetBroken {
+        nth: usize,
+    },
+    /// The edge has reset the n-th of what it was told to reset.
+    Mended {
+        order: usize,
+        well: bool,
+    },
+    /// An edge says that something is reset, told to or not.
+    StrayMended {
         piece: Piece,
     },
     Report {
@@ -225,9 +249,14 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (client(), stale(), select(vec![Door::Broker, Door::Session]), vec(back(), 1..4))
             .prop_map(|(client, stale, door, back)| Step::Yield { client, stale, door, back }),
         1 => client().prop_map(|client| Step::Leave { client }),
-        4 => (0..8usize, proptest::bool::weighted(0.95)).prop_map(|(order, well)| Step::Close { order, well }),
-        3 => Just(Step::CloseAll),
+        6 => (0..8usize, proptest::bool::weighted(0.7)).prop_map(|(order, well)| Step::Close { order, well }),
+        2 => Just(Step::CloseAll),
         1 => (client(), piece()).prop_map(|(client, piece)| Step::StrayClosed { client, piece }),
+        1 => prop_oneof![3 => piece().prop_map(Back::Piece), 1 => (0..8usize).prop_map(Back::Workspace)]
+            .prop_map(|what| Step::Reset { what }),
+        4 => (0..8usize).prop_map(|nth| Step::ResetBroken { nth }),
+        4 => (0..8usize, proptest::bool::weighted(0.6)).prop_map(|(order, well)| Step::Mended { order, well }),
+        1 => piece().prop_map(|piece| Step::StrayMended { piece }),
         2 => (source(), vec(sighting(), 1..4), proptest::bool::weighted(0.1))
             .prop_map(|(source, seen, bad)| Step::Report { source, seen, bad }),
         1 => (source(), vec(piece(), 1..4)).prop_map(|(source, pieces)| Step::Vanish { source, pieces }),
@@ -264,6 +293,8 @@ fn groups() -> impl Strategy<Value = Vec<Vec<Ask>>> {
     });
     prop_oneof![
         3 => vec(vec(ask(), 1..5), 1),
+        // What several clients can have at once, so that they do.
+        3 => select(vec!["camera", "net"]).prop_map(|kind| vec![vec![Ask::Any(kind)]]),
         2 => vec(vec(ask(), 1..4), 2..4),
         2 => alike,
         1 => vec(vec(ask(), 0..2), 0..4),
@@ -271,7 +302,7 @@ fn groups() -> impl Strategy<Value = Vec<Vec<Ask>>> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let kind = || select(vec!["handset", "handset", "relay", "relay", "wlan"]);
+    let kind = || select(vec!["handset", "handset", "relay", "relay", "wlan", "camera"]);
     prop_oneof![
         80 => kind().prop_map(Ask::Any),
         30 => (kind(), select(ASKED.to_vec())).prop_map(|(kind, words)| Ask::With(kind, words)),
@@ -316,6 +347,11 @@ impl fmt::Debug for Step {
             Step::StrayClosed { client, piece } => {
                 write!(f, "stray word: {piece:?} of client {client} is closed")
             }
+            Step::Reset { what } => write!(f, "{what:?} is to be reset"),
+            Step::ResetBroken { nth } => write!(f, "broken piece {nth} is to be reset"),
+            Step::Mended { order, well: true } => write!(f, "reset {order} is done"),
+            Step::Mended { order, well: false } => write!(f, "reset {order} does not help"),
+            Step::StrayMended { piece } => write!(f, "stray word: {piece:?} is reset"),
             Step::Report { source, seen, bad } => {
                 write!(f, "{source:?} reports {seen:?}{}", if *bad { " and nonsense" } else { "" })
             }

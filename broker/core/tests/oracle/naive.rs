@@ -2,7 +2,9 @@
 //! with the core but the vocabulary, and takes its truth from the specification.
 
 use ave_core::{Door, Event, Granted, Source};
-use ave_profile::{Identity, Kept, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want};
+use ave_profile::{
+    Allocations, Identity, Kept, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want,
+};
 
 use crate::brute::Reason;
 use crate::expected::{Expected, Piece};
@@ -17,6 +19,8 @@ pub(crate) struct Naive {
     sessions: Vec<(SessionId, Vec<Identity>)>,
     /// In the order of the grants.
     holds: Vec<Hold>,
+    /// In the order in which pieces broke for the first time.
+    faults: Vec<Fault>,
 }
 
 struct Record {
@@ -25,7 +29,7 @@ struct Record {
     source: Source,
 }
 
-/// A piece that is not free.
+/// An allocation of a piece.
 struct Hold {
     session: SessionId,
     item: Identity,
@@ -40,13 +44,29 @@ struct Hold {
 enum State {
     Held,
     Closing,
-    /// It could not be closed.
-    Broken,
+}
+
+/// A piece that could not be closed.
+struct Fault {
+    item: Identity,
+    reason: String,
+    mending: bool,
+    /// What its allocations were entangled with.
+    entangled: Vec<Identity>,
+    workspace: Option<Profile>,
 }
 
 impl Naive {
     pub(crate) fn new(kinds: KindTable) -> Naive {
-        Naive { kinds, records: vec![], stacks: vec![], host: None, sessions: vec![], holds: vec![] }
+        Naive {
+            kinds,
+            records: vec![],
+            stacks: vec![],
+            host: None,
+            sessions: vec![],
+            holds: vec![],
+            faults: vec![],
+        }
     }
 
     /// What this event has to lead to.
@@ -75,12 +95,14 @@ impl Naive {
                 let told =
                     |hold: &Hold| (hold.session, &hold.item, hold.state) == (session, &item, State::Closing);
                 if let Some(at) = self.holds.iter().position(told) {
-                    match outcome {
-                        Ok(()) => drop(self.holds.remove(at)),
-                        Err(_) => self.holds[at].state = State::Broken,
+                    let hold = self.holds.remove(at);
+                    if let Err(reason) = outcome {
+                        self.break_down(hold, reason);
                     }
                 }
             }
+            Event::ResetAsked { item, request } => return self.reset_asked(item, request),
+            Event::ResetDone { item, request, outcome } => return self.reset_done(&item, request, outcome),
             Event::Reported { source, profiles, request } => {
                 let outcome = self.reported(source, &profiles);
                 return request.map(|request| Expected::Reported { request, outcome }).into_iter().collect();
@@ -130,7 +152,7 @@ impl Naive {
             .map(|group| group.iter().filter(|request| !is_workspace(request)).collect())
             .collect();
         let reasons = self.reasons(session, &groups, &equipment);
-        let combination = self.first_combination(&equipment);
+        let combination = self.first_combination(session, &equipment);
         let Some(combination) = combination.filter(|_| reasons.is_empty()) else {
             return Err(if reasons.is_empty() { any_busy() } else { reasons });
         };
@@ -163,7 +185,7 @@ impl Naive {
     ) -> Vec<Reason> {
         let workspaces = groups.iter().flatten().filter(|request| is_workspace(request));
         let mut reasons: Vec<Reason> = workspaces.filter_map(|w| self.workspace_reason(session, w)).collect();
-        reasons.extend(equipment.iter().filter_map(|group| self.reason(group)));
+        reasons.extend(equipment.iter().filter_map(|group| self.reason(session, group)));
         if reasons.iter().any(|(kind, _)| *kind == RefusalKind::NoSuch) {
             reasons.retain(|(kind, _)| *kind == RefusalKind::NoSuch);
         } else if groups.len() > 1 && !reasons.is_empty() {
@@ -183,9 +205,11 @@ impl Naive {
             };
         }
         let item = self.kinds.identity(request)?;
-        let Some(hold) = self.holds.iter().find(|hold| hold.item == item) else { return no_such };
-        let matches = hold.workspace.as_ref().is_some_and(|known| kind.matches(request, known));
-        let mine = hold.session == session && hold.state == State::Held;
+        let matches = self.profile(&item).is_some_and(|known| kind.matches(request, known));
+        let mine = self
+            .holds
+            .iter()
+            .any(|hold| (&hold.item, hold.session, hold.state) == (&item, session, State::Held));
         match (matches, mine) {
             (true, true) => None,
             (true, false) => Some((RefusalKind::Busy, "resource already allocated")),
@@ -209,17 +233,22 @@ impl Naive {
         let mut yielded = vec![];
         for profile in profiles {
             let item = self.kinds.identity(profile);
-            let hold = self.holds.iter_mut().find(|hold| Some(&hold.item) == item.as_ref());
+            let others = |hold: &Hold| Some(&hold.item) == item.as_ref() && hold.session != session;
+            let others = self.holds.iter().any(others);
+            let hold = self
+                .holds
+                .iter_mut()
+                .find(|hold| Some(&hold.item) == item.as_ref() && hold.session == session);
             let mark = marks.iter().position(|mark| Some(mark) == item.as_ref());
             match (door, hold) {
-                (_, Some(hold)) if hold.session == session && hold.state == State::Held => {
+                (_, Some(hold)) if hold.state == State::Held => {
                     hold.state = State::Closing;
                     yielded.push(hold.item.clone());
                     if door == Door::Broker {
                         marks.push(hold.item.clone());
                     }
                 }
-                (Door::Broker, Some(hold)) if hold.session != session && hold.state != State::Broken => {
+                (Door::Broker, None) if others => {
                     outcome = Err((RefusalKind::NotOwner, "not owner of this resource"));
                     break;
                 }
@@ -231,15 +260,67 @@ impl Naive {
                 }
             }
         }
-        let closed =
-            self.holds.iter().rev().map(|hold| hold.item.clone()).filter(|item| yielded.contains(item));
-        let items: Vec<Identity> = closed.collect();
+        let mine = self.holds.iter().rev().filter(|hold| hold.session == session);
+        let items: Vec<Identity> =
+            mine.map(|hold| hold.item.clone()).filter(|item| yielded.contains(item)).collect();
         let mut expected = vec![];
         if !items.is_empty() {
             expected.push(Expected::Close { session, items });
         }
         expected.push(Expected::Yielded { session, request, outcome });
         expected
+    }
+
+    fn break_down(&mut self, hold: Hold, reason: String) {
+        match self.faults.iter_mut().find(|fault| fault.item == hold.item) {
+            Some(fault) => {
+                fault.entangled.extend(hold.entangled);
+                (fault.reason, fault.mending) = (reason, false);
+            }
+            None => {
+                let Hold { item, entangled, workspace, .. } = hold;
+                self.faults.push(Fault { item, reason, mending: false, entangled, workspace });
+            }
+        }
+    }
+
+    fn reset_asked(&mut self, item: Identity, request: Option<RequestId>) -> Vec<Expected> {
+        let known = self.profile(&item).cloned();
+        let held = self.holds.iter().any(|hold| hold.item == item);
+        let fault = self.faults.iter_mut().find(|fault| fault.item == item);
+        let reason = match (known, fault) {
+            (None, _) => (RefusalKind::NoSuch, "no such resource"),
+            (_, None) => (RefusalKind::Exception, ""),
+            (_, Some(_)) if held => (RefusalKind::Busy, "resource already allocated"),
+            (_, Some(fault)) if fault.mending => (RefusalKind::Busy, ""),
+            (Some(known), Some(fault)) => {
+                fault.mending = true;
+                return vec![Expected::Reset { item, known, request }];
+            }
+        };
+        let refused = request.map(|request| Expected::ResetAnswered { request, outcome: Err(reason) });
+        refused.into_iter().collect()
+    }
+
+    fn reset_done(
+        &mut self,
+        item: &Identity,
+        request: Option<RequestId>,
+        outcome: Result<(), String>,
+    ) -> Vec<Expected> {
+        let mending = |fault: &Fault| fault.item == *item && fault.mending;
+        let Some(at) = self.faults.iter().position(mending) else { return vec![] };
+        let outcome = match outcome {
+            Ok(()) => {
+                self.faults.remove(at);
+                Ok(())
+            }
+            Err(reason) => {
+                (self.faults[at].reason, self.faults[at].mending) = (reason, false);
+                Err((RefusalKind::Exception, ""))
+            }
+        };
+        request.map(|request| Expected::ResetAnswered { request, outcome }).into_iter().collect()
     }
 
     fn end(&mut self, session: SessionId) -> Vec<Expected> {
@@ -283,6 +364,10 @@ impl Naive {
 
 /// What a look at the lists shows.
 impl Naive {
+    pub(crate) fn identity(&self, profile: &Profile) -> Option<Identity> {
+        self.kinds.identity(profile)
+    }
+
     pub(crate) fn is_open(&self, session: SessionId) -> bool {
         self.sessions.iter().any(|(id, _)| *id == session)
     }
@@ -293,13 +378,24 @@ impl Naive {
     }
 
     pub(crate) fn available(&self) -> Vec<Identity> {
-        self.known().into_iter().filter(|item| self.is_free(item)).collect()
+        self.known().into_iter().filter(|item| self.has_room(item)).collect()
     }
 
     /// Workspaces that exist.
     pub(crate) fn workspaces(&self) -> Vec<Identity> {
-        let existing = self.holds.iter().filter(|hold| hold.workspace.is_some());
-        existing.map(|hold| hold.item.clone()).collect()
+        let held = self.holds.iter().filter(|hold| hold.workspace.is_some()).map(|hold| &hold.item);
+        let broken = self.faults.iter().filter(|fault| fault.workspace.is_some()).map(|fault| &fault.item);
+        held.chain(broken).cloned().collect()
+    }
+
+    /// What is listed as broken, and why.
+    pub(crate) fn broken(&self) -> Vec<(Identity, String)> {
+        let listed = [self.known(), sorted(self.workspaces())].concat();
+        let fault = |item: Identity| {
+            let fault = self.faults.iter().find(|fault| fault.item == item)?;
+            Some((item, fault.reason.clone()))
+        };
+        listed.into_iter().filter_map(fault).collect()
     }
 
     /// What a session holds, or all sessions.
@@ -314,7 +410,9 @@ impl Naive {
             .holds
             .iter()
             .filter(|hold| of.is_none_or(|of| (of, State::Held) == (hold.session, hold.state)));
-        let mut items: Vec<Identity> = holds.flat_map(|hold| hold.entangled.clone()).collect();
+        let faults = self.faults.iter().filter(|_| of.is_none());
+        let entangled = holds.map(|hold| &hold.entangled).chain(faults.map(|fault| &fault.entangled));
+        let mut items: Vec<Identity> = entangled.flatten().cloned().collect();
         items.retain(|item| !self.is_taken(item));
         items.sort();
         items.dedup();
@@ -333,12 +431,31 @@ impl Naive {
         stacks.flatten().filter(|other| other != item).collect()
     }
 
+    /// Somebody has it, or broke it.
     pub(crate) fn is_taken(&self, item: &Identity) -> bool {
-        self.holds.iter().any(|hold| hold.item == *item)
+        self.holds.iter().any(|hold| hold.item == *item) || self.is_broken(item)
     }
 
-    pub(crate) fn is_free(&self, item: &Identity) -> bool {
-        !self.is_taken(item) && !self.holds.iter().any(|hold| hold.entangled.contains(item))
+    fn is_broken(&self, item: &Identity) -> bool {
+        self.faults.iter().any(|fault| fault.item == *item)
+    }
+
+    /// It is whole and nobody's collateral, and fewer have it than may.
+    fn has_room(&self, item: &Identity) -> bool {
+        let holders = self.holds.iter().filter(|hold| hold.item == *item).count();
+        let room = match self.kinds.get(&item.kind).unwrap().allocations {
+            Allocations::AtMost(most) => holders < most.get() as usize,
+            Allocations::Unlimited(_) => true,
+        };
+        let entangled = self.holds.iter().map(|hold| &hold.entangled);
+        let mut entangled = entangled.chain(self.faults.iter().map(|fault| &fault.entangled));
+        room && !self.is_broken(item) && !entangled.any(|entangled| entangled.contains(item))
+    }
+
+    /// As far as it alone is concerned, this session could have it, and has not yet.
+    pub(crate) fn is_free_for(&self, session: SessionId, item: &Identity) -> bool {
+        let mine = self.holds.iter().any(|hold| (hold.session, &hold.item) == (session, item));
+        self.has_room(item) && !mine
     }
 
     pub(crate) fn fits(&self, request: &Profile, item: &Identity) -> bool {
@@ -348,8 +465,15 @@ impl Naive {
 
     fn profile(&self, item: &Identity) -> Option<&Profile> {
         let records = self.records.iter().find(|record| record.item == *item).map(|record| &record.profile);
-        records.or_else(|| self.holds.iter().find(|hold| hold.item == *item)?.workspace.as_ref())
+        let holds = || self.holds.iter().find(|hold| hold.item == *item)?.workspace.as_ref();
+        let faults = || self.faults.iter().find(|fault| fault.item == *item)?.workspace.as_ref();
+        records.or_else(holds).or_else(faults)
     }
+}
+
+fn sorted(mut items: Vec<Identity>) -> Vec<Identity> {
+    items.sort();
+    items
 }
 
 fn is_workspace(request: &Profile) -> bool {

@@ -5,12 +5,16 @@ use ave_core::{Effect, Granted};
 const SEVERAL_PIECES: &str = "a grant of several pieces of a stack";
 const SEVERAL_GROUPS: &str = "a grant of several groups";
 const AGAIN: &str = "a grant of something held already";
+const RESET: &str = "a reset";
+const MENDED: &str = "a reset that helped";
 
-/// Grants by their shape, refusals by how their message starts.
-pub(crate) const NOTABLE: [&str; 14] = [
+/// Grants by their shape, refusals by their message.
+pub(crate) const NOTABLE: [&str; 20] = [
     SEVERAL_PIECES,
     SEVERAL_GROUPS,
     AGAIN,
+    RESET,
+    MENDED,
     "unreadable",
     "unknown profile type",
     "session closed",
@@ -22,16 +26,23 @@ pub(crate) const NOTABLE: [&str; 14] = [
     "cannot allocate all equipment together",
     "not owner of this resource",
     "uid",
+    "is not broken",
+    "is being reset already",
+    "resource already allocated: net:",
+    "could not be reset",
 ];
 
 /// Which kinds of answers an effect is.
 pub(crate) fn notable(effect: &Effect) -> Vec<&'static str> {
     match effect {
         Effect::Grant { groups, .. } => shapes(groups),
+        Effect::Reset { .. } => vec![RESET],
+        Effect::ResetAnswered { outcome: Ok(()), .. } => vec![MENDED],
         Effect::Refuse { refusal, .. }
+        | Effect::ResetAnswered { outcome: Err(refusal), .. }
         | Effect::Yielded { outcome: Err(refusal), .. }
         | Effect::Reported { outcome: Err(refusal), .. } => {
-            NOTABLE.into_iter().filter(|start| refusal.message.starts_with(start)).collect()
+            NOTABLE.into_iter().filter(|start| refusal.message.contains(start)).collect()
         }
         _ => vec![],
     }

@@ -3,9 +3,10 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ave_core::{Core, Effect, Event, Moment};
-use ave_profile::{Identity, KindTable, Profile, Refusal, RequestId, SessionId, Value, Want};
+use ave_profile::{Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
 use crate::history::{Ask, Piece, Step};
@@ -23,6 +24,8 @@ pub(crate) struct World {
     clients: [SessionId; CLIENTS],
     /// What the edges were told to close.
     orders: Vec<(SessionId, Identity)>,
+    /// What the edges were told to reset, and for whom.
+    resets: Vec<(Identity, Option<RequestId>)>,
     /// The uids of all workspaces that were ever made.
     workspaces: Vec<String>,
     /// What kinds of answers there were.
@@ -32,12 +35,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> World {
-        let kinds = KindTable::builtin();
+        let kinds = kinds();
         World {
             core: Core::new(kinds.clone()),
             naive: Naive::new(kinds),
             clients: [SessionId(0); CLIENTS],
             orders: vec![],
+            resets: vec![],
             workspaces: vec![],
             seen: BTreeSet::new(),
             last_id: 0,
@@ -64,7 +68,7 @@ impl World {
             Step::Close { .. } if self.orders.is_empty() => Ok(()),
             Step::Close { order, well } => {
                 let at = order % self.orders.len();
-                let outcome = if *well { Ok(()) } else { Err("stuck".to_owned()) };
+                let outcome = self.outcome(*well);
                 self.close(at, outcome)
             }
             Step::CloseAll => (0..self.orders.len()).try_for_each(|_| self.close(0, Ok(()))),
@@ -72,6 +76,26 @@ impl World {
                 let (session, item) = (self.clients[*client], piece.identity());
                 self.orders.retain(|order| *order != (session, item.clone()));
                 self.apply(Event::Closed { session, item, outcome: Ok(()) })
+            }
+            Step::Reset { what } => {
+                let item = self.naive.identity(&what.profile(&self.workspaces)).unwrap();
+                self.reset(item)
+            }
+            Step::ResetBroken { nth } => {
+                let broken = self.naive.broken();
+                let item = broken.get(nth % broken.len().max(1)).map(|(item, _)| item.clone());
+                item.map_or(Ok(()), |item| self.reset(item))
+            }
+            Step::Mended { .. } if self.resets.is_empty() => Ok(()),
+            Step::Mended { order, well } => {
+                let (item, request) = self.resets.remove(order % self.resets.len());
+                let outcome = self.outcome(*well);
+                self.apply(Event::ResetDone { item, request, outcome })
+            }
+            Step::StrayMended { piece } => {
+                let item = piece.identity();
+                self.resets.retain(|(other, _)| *other != item);
+                self.apply(Event::ResetDone { item, request: None, outcome: Ok(()) })
             }
             Step::Report { source, seen, bad } => {
                 let mut profiles: Vec<Profile> = seen.iter().map(|sighting| sighting.profile()).collect();
@@ -114,6 +138,12 @@ impl World {
         self.apply(Event::Closed { session, item, outcome })
     }
 
+    fn reset(&mut self, item: Identity) -> Result<(), String> {
+        let id = self.next_id();
+        let request = (id % 4 > 0).then_some(RequestId(id)); // a watch waits for no answer
+        self.apply(Event::ResetAsked { item, request })
+    }
+
     /// The client's session: a new one if the last has ended, unless the client does not know.
     fn session(&mut self, client: usize, stale: bool) -> Result<SessionId, String> {
         if !stale && !self.naive.is_open(self.clients[client]) {
@@ -122,6 +152,11 @@ impl World {
             self.apply(Event::SessionOpened { session })?;
         }
         Ok(self.clients[client])
+    }
+
+    /// How something went that an edge did; no two reasons are the same.
+    fn outcome(&mut self, well: bool) -> Result<(), String> {
+        if well { Ok(()) } else { Err(format!("stuck for the {}. time", self.next_id())) }
     }
 
     fn next_id(&mut self) -> u64 {
@@ -159,12 +194,17 @@ impl World {
             Effect::Close { session, items } | Effect::End { session, items } => {
                 self.orders.extend(items.into_iter().map(|item| (session, item)));
             }
+            Effect::Reset { item, request, .. } => self.resets.push((item, request)),
             _ => {}
         }
     }
 
     fn compare_lists(&self) -> Result<(), String> {
         let (core, naive) = (&self.core, &self.naive);
+        let broken =
+            |profile: &Arc<Profile>| Some((identity(profile), profile.get("broken")?.as_str()?.into()));
+        let broken = core.equipment(None).iter().filter_map(broken).collect();
+        compare("broken", naive.broken(), broken)?;
         let (workspaces, equipment): (Vec<_>, Vec<_>) =
             identities(core.equipment(None)).into_iter().partition(|item| item.kind.as_ref() == "workspace");
         compare("equipment", naive.known(), equipment)?;
@@ -181,6 +221,16 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The built-in types, one whose pieces two sessions may hold, and one that any number may hold.
+fn kinds() -> KindTable {
+    let shared = json!([
+        {"type": "camera", "identity": "uid", "allocations": 2, "rules": {"size": "one_of", "note": "ignore"}},
+        {"type": "net", "identity": "uid", "allocations": "unlimited"},
+    ]);
+    let shared: Vec<Kind> = serde_json::from_value(shared).unwrap();
+    KindTable::new(KindTable::builtin().iter().map(|kind| Kind::clone(kind)).chain(shared))
 }
 
 fn compare<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, found: T) -> Result<(), String> {

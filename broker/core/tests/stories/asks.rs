@@ -17,6 +17,11 @@ pub(crate) fn w() -> Json {
     json!({"type": "workspace"})
 }
 
+/// A camera, which two sessions may use at once.
+pub(crate) fn camera() -> Json {
+    json!({"type": "camera"})
+}
+
 /// The request with further criteria.
 pub(crate) fn with(mut request: Json, criteria: Json) -> Json {
     let criteria = criteria.as_object().expect("criteria are an object").clone();

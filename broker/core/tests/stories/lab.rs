@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use ave_core::{Core, Effect, Event, Granted, Moment, Source};
-use ave_profile::{Identity, KindTable, Profile, Refusal, RequestId, SessionId, Value};
+use ave_profile::{Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value};
 use serde_json::{Value as Json, json};
 
 use crate::asks::{handset, relay, w, with};
@@ -18,6 +18,7 @@ pub(crate) enum Answer {
     Got(Vec<Vec<Granted>>),
     Yielded(Vec<Profile>),
     Reported,
+    Reset,
     Refused(Refusal),
 }
 
@@ -33,6 +34,8 @@ struct Bench {
     slow: bool,
     answers: Vec<(RequestId, Answer)>,
     ended: BTreeSet<SessionId>,
+    /// What was told to be reset and is not reset yet, and for whom.
+    resetting: Vec<(Identity, Option<RequestId>)>,
     warnings: Vec<String>,
     last_id: u64,
 }
@@ -41,11 +44,12 @@ impl Lab {
     /// An empty lab whose host has no workspaces.
     pub(crate) fn new() -> Lab {
         Lab(Rc::new(RefCell::new(Bench {
-            core: Core::new(KindTable::builtin()),
+            core: Core::new(kinds()),
             closing: Vec::new(),
             slow: false,
             answers: Vec::new(),
             ended: BTreeSet::new(),
+            resetting: Vec::new(),
             warnings: Vec::new(),
             last_id: 0,
         })))
@@ -134,6 +138,51 @@ impl Lab {
     pub(crate) fn closed(&self, session: SessionId, item: &Identity, outcome: Result<(), String>) {
         self.0.borrow_mut().closing.retain(|open| *open != (session, item.clone()));
         self.apply(Event::Closed { session, item: item.clone(), outcome });
+    }
+
+    /// Makes a piece impossible to close: somebody gets it, leaves, and closing fails for this reason.
+    pub(crate) fn breaks(&self, wanted: Json, reason: &str) -> Identity {
+        let client = self.client();
+        let item = client.get([wanted]).expect("the piece can be had")[0].item.clone();
+        self.fails_to_close(&client, &item, reason);
+        item
+    }
+
+    /// A client leaves, and one piece of it cannot be closed.
+    pub(crate) fn fails_to_close(&self, client: &Client, item: &Identity, reason: &str) {
+        let was_slow = std::mem::replace(&mut self.0.borrow_mut().slow, true);
+        client.leaves();
+        self.closed(client.session(), item, Err(reason.to_owned()));
+        self.0.borrow_mut().slow = was_slow;
+    }
+
+    /// An administrator asks for a reset; the refusal, if nothing is to be reset.
+    pub(crate) fn asks_for_reset(&self, item: &Identity) -> Option<Refusal> {
+        let (item, request) = (item.clone(), Some(RequestId(self.next_id())));
+        self.apply(Event::ResetAsked { item, request });
+        match self.0.borrow_mut().answers.pop()? {
+            (answered, Answer::Refused(refusal)) if Some(answered) == request => Some(refusal),
+            other => panic!("not an answer to a reset that has not been done: {other:?}"),
+        }
+    }
+
+    /// An edge has done what it was told to reset; what the administrator hears.
+    pub(crate) fn resets(&self, item: &Identity, outcome: Result<(), &str>) -> Result<(), Refusal> {
+        let place = self.0.borrow().resetting.iter().position(|(order, _)| order == item);
+        let (item, request) = self.0.borrow_mut().resetting.remove(place.expect("somebody was told"));
+        self.apply(Event::ResetDone { item, request, outcome: outcome.map_err(str::to_owned) });
+        match self.0.borrow_mut().answers.pop() {
+            Some((answered, Answer::Reset)) if Some(answered) == request => Ok(()),
+            Some((answered, Answer::Refused(refusal))) if Some(answered) == request => Err(refusal),
+            other => panic!("not an answer to a reset: {other:?}"),
+        }
+    }
+
+    /// Names and reasons of what is listed as broken.
+    pub(crate) fn broken(&self) -> Vec<(String, String)> {
+        let listed = self.ask_core(|core| core.equipment(None));
+        let reason = |profile: &Profile| Some(profile.get("broken")?.as_str()?.to_owned());
+        listed.iter().filter_map(|profile| Some((name(profile), reason(profile)?))).collect()
     }
 
     /// The names of everything known, in the order of the list.
@@ -236,6 +285,14 @@ impl Bench {
             Effect::Reported { request, outcome } => {
                 self.answers.push((request, outcome.map_or_else(Answer::Refused, |()| Answer::Reported)));
             }
+            Effect::Reset { item, request, .. } => {
+                let told = self.resetting.iter().any(|(other, _)| *other == item);
+                assert!(!told, "told to reset {item} twice");
+                self.resetting.push((item, request));
+            }
+            Effect::ResetAnswered { request, outcome } => {
+                self.answers.push((request, outcome.map_or_else(Answer::Refused, |()| Answer::Reset)));
+            }
             Effect::Close { session, items } => return of(session, items),
             Effect::End { session, items } => {
                 assert!(self.ended.insert(session), "a session ends once");
@@ -245,6 +302,14 @@ impl Bench {
         }
         Vec::new()
     }
+}
+
+/// The built-in types, and one whose pieces two sessions may hold at once.
+fn kinds() -> KindTable {
+    let camera = json!({"type": "camera", "identity": "uid", "allocations": 2,
+        "rules": {"size": "one_of", "note": "ignore"}});
+    let camera: Kind = serde_json::from_value(camera).expect("a type");
+    KindTable::new(KindTable::builtin().iter().map(|kind| Kind::clone(kind)).chain([camera]))
 }
 
 /// The values of the identity fields.
