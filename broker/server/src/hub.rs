@@ -15,6 +15,8 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::drivers::Drivers;
+use crate::mending::Mending;
 use crate::session::Session;
 
 /// How many events may wait. Senders beyond that wait in turn; the hub does not.
@@ -29,6 +31,8 @@ pub(crate) enum Answer {
     Yielded(Vec<Profile>),
     /// The report is stored.
     Reported,
+    /// The piece can be lent again.
+    Reset,
 }
 
 /// Where an answer goes.
@@ -112,6 +116,11 @@ impl HubHandle {
         self.request(|request| Event::Reported { source, profiles, request: Some(request) }).await.map(drop)
     }
 
+    /// Has a broken piece reset, and waits until that is done.
+    pub(crate) async fn reset(&self, item: Identity) -> Result<(), Refusal> {
+        self.request(|request| Event::ResetAsked { item, request: Some(request) }).await.map(drop)
+    }
+
     /// Looks at the core between two events.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
@@ -147,10 +156,11 @@ pub(crate) struct Hub {
     owners: HashMap<task::Id, SessionId>,
     /// What sessions were told to close and have not reported yet.
     closing: HashMap<SessionId, BTreeSet<Identity>>,
+    mending: Mending,
 }
 
 impl Hub {
-    pub(crate) fn new(core: Core) -> (Hub, HubHandle) {
+    pub(crate) fn new(core: Core, drivers: Drivers) -> (Hub, HubHandle) {
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         let hub = Hub {
             core,
@@ -161,6 +171,7 @@ impl Hub {
             tasks: JoinSet::new(),
             owners: HashMap::new(),
             closing: HashMap::new(),
+            mending: Mending::new(drivers),
         };
         (hub, HubHandle { inbox: sender, requests: Arc::default() })
     }
@@ -192,6 +203,7 @@ impl Hub {
                     self.take_what_is_waiting(stopping);
                     self.session_ended(task);
                 }
+                Some(done) = self.mending.next() => self.apply(done),
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     for session in self.routes.keys().copied().collect::<Vec<_>>() {
@@ -200,6 +212,7 @@ impl Hub {
                 }
             }
         }
+        self.mending.stop().await;
     }
 
     /// The last words of a session that has ended are in the inbox: they count.
@@ -262,9 +275,11 @@ impl Hub {
         match effect {
             Effect::Warn { message } => warn!("{message}"),
             Effect::Reported { request, outcome } => {
-                if let Some(reply) = self.pending.remove(&request) {
-                    let _ = reply.send(outcome.map(|()| Answer::Reported));
-                }
+                self.answer(request, outcome.map(|()| Answer::Reported));
+            }
+            Effect::Reset { item, known, request } => self.mending.start(item, known, request),
+            Effect::ResetAnswered { request, outcome } => {
+                self.answer(request, outcome.map(|()| Answer::Reset));
             }
             Effect::Grant { session, request, .. }
             | Effect::Refuse { session, request, .. }
@@ -278,6 +293,12 @@ impl Hub {
                 }
                 self.order(session, Order { effect: Box::new(effect), reply: None });
             }
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Result<Answer, Refusal>) {
+        if let Some(reply) = self.pending.remove(&request) {
+            let _ = reply.send(answer);
         }
     }
 

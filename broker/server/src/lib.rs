@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod listers;
 mod log;
+mod mending;
 mod piece;
 mod ports;
 mod session;

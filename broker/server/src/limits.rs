@@ -30,6 +30,9 @@ pub(crate) const OPEN_GIVE_UP: Duration = Duration::from_secs(60);
 /// How long a piece may take to close; then it is not lent again. Deleting a large workspace takes time.
 pub(crate) const CLOSE_GIVE_UP: Duration = Duration::from_secs(60);
 
+/// How long a broken piece may take to be reset; then it stays broken, and may be reset again.
+pub(crate) const RESET_GIVE_UP: Duration = Duration::from_secs(60);
+
 /// How long to leave the listener alone after it could not accept, usually for want of descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

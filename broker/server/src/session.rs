@@ -142,7 +142,7 @@ impl Session {
                 });
             }
             Effect::End { items, .. } => self.end(items).await,
-            Effect::Reported { .. } | Effect::Warn { .. } => {} // not a session's business
+            _ => {} // not a session's business
         }
     }
 

@@ -30,6 +30,12 @@ impl Sightings {
         }
     }
 
+    /// A piece that could not be closed may be fit again: has it reset by its driver, and lent again if
+    /// that succeeds. A piece that is not broken is left alone.
+    pub async fn reset(&self, item: Identity) {
+        self.hub.tell(Event::ResetAsked { item, request: None }).await;
+    }
+
     /// Equipment is not there any more, and nothing is left to say of it. A device that was unplugged is
     /// not gone but reported `offline`.
     pub async fn gone(&self, items: Vec<Identity>) {

@@ -45,7 +45,7 @@ pub async fn serve(
 
     let kinds = config.types.kinds().clone();
     let Bench { drivers, watches } = Bench::lay(&config).await?;
-    let (hub, handle) = Hub::new(Core::new(kinds.clone()));
+    let (hub, handle) = Hub::new(Core::new(kinds.clone()), drivers.clone());
     let site = Arc::new(Site {
         keys: Keys::new(config.keys.iter()),
         address: (config.broker.host.clone(), address.port()),

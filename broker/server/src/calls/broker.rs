@@ -124,6 +124,7 @@ impl Client {
             (ListShares, Ok(_)) => Ok(Value::List(Vec::new())),
             (Sharing, Ok(_)) => Ok(Value::Null), // there is no sharing rule that it could concern
             (CloseSession, Ok(bound)) => allocation::close_session(site, bound).await,
+            (ResetEquipment, Ok(bound)) => reports::reset_equipment(site, bound).await,
             (Serialize, Ok(_)) => Ok(Value::Map(Map::new())),
             (BeginHandover | EndHandover, Ok(_)) => {
                 Err(Refusal::exception("this broker cannot hand over: stop it and start it again"))

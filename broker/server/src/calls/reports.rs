@@ -1,4 +1,5 @@
-//! What listers on this host report: equipment, stacks, the workspace profile. (Specification 4.3.)
+//! What listers and administrators say of this host's equipment, stacks and workspaces. (Specification 4.2
+//! and 4.3.)
 
 use ave_core::{Event, Source};
 use ave_profile::{Profile, Refusal, Value};
@@ -46,6 +47,14 @@ pub(crate) async fn set_workspace_profile(site: &Site, bound: Bound) -> Result<V
         return Err(Refusal::exception(format!("not a workspace profile: {profile}")));
     }
     site.hub.tell(Event::WorkspaceProfileSet { profile: Some(profile) }).await;
+    Ok(Value::Null)
+}
+
+/// Has a piece that could not be closed made fit again. (Specification 5.11.)
+pub(crate) async fn reset_equipment(site: &Site, bound: Bound) -> Result<Value, Refusal> {
+    let profile = profile(bound.get("profile"))?;
+    let unnamed = || Refusal::exception(format!("profile does not name a piece: {profile}"));
+    site.hub.reset(site.kinds.identity(&profile).ok_or_else(unnamed)?).await?;
     Ok(Value::Null)
 }
 

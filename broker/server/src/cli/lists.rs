@@ -1,18 +1,11 @@
 //! `--list` and `--list-all`: what a running broker has, one paragraph a piece, or as JSON.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
-
-use ave_client::{Broker, Credential, Options};
-use ave_profile::{KindTable, Map, Value};
+use ave_profile::{Map, Value};
 use ave_protocol::arguments::Arguments;
-use ave_protocol::handshake::Secret;
 
+use super::ask::{ANSWER_LIMIT, Question};
 use super::{Failure, Outcome, answer};
-use crate::config::{AuthKeys, BrokerConfig, Fault, Paths};
-
-/// How long the broker may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+use crate::config::Paths;
 
 /// The types that are listed, with their title's member and the members shown, in their order
 /// (Specification 7.3).
@@ -41,50 +34,14 @@ const SHOWN: [(&str, &str, &str, &[&str]); 3] = [
 
 /// Prints what the broker of this home answers to `call`.
 pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) -> Outcome {
-    let listed = list(paths, call, admin)?;
+    let question = Question { doing: "list", call, arguments: Arguments::default(), limit: ANSWER_LIMIT };
+    let listed = question.ask(paths, admin)?;
     if json {
         return answer(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
     }
     let profiles = listed.as_list().unwrap_or_default().iter().filter_map(Value::as_map);
     let paragraphs: Vec<String> = profiles.filter_map(paragraph).collect();
     if paragraphs.is_empty() { Ok(()) } else { answer(paragraphs.join("\n\n")) }
-}
-
-fn list(paths: &Paths, call: &str, admin: Option<&str>) -> Result<Value, Failure> {
-    let key = match admin {
-        Some(key) => Some(Secret::new(key.to_owned())),
-        None => usable(|faults| AuthKeys::load(&paths.authkeys_json(), faults))?.key("admin").cloned(),
-    };
-    let credential = match key {
-        Some(key) => Credential::Account { name: Some("admin".to_owned()), key },
-        None => Credential::Anonymous,
-    };
-    let (host, port) = address(paths)?;
-    let options =
-        Options { connect_limit: Some(ANSWER_LIMIT), reply_limit: Some(ANSWER_LIMIT), ..Options::default() };
-    let mut broker = Broker::new((host.to_string(), port), credential, options);
-    broker
-        .call(call, Arguments::default())
-        .map_err(|error| Failure::of(format_args!("could not list: {host}:{port}: {error}")))
-}
-
-/// Where the broker of this home listens: it wrote the port down, unless it is not running.
-fn address(paths: &Paths) -> Result<(IpAddr, u16), Failure> {
-    let config = usable(|faults| BrokerConfig::read(&paths.broker_json(), &KindTable::builtin(), faults))?;
-    let written = std::fs::read_to_string(paths.port_file()).ok();
-    let port = written.and_then(|text| text.trim().parse().ok()).unwrap_or(config.port);
-    if port == 0 {
-        let path = paths.port_file();
-        return Err(Failure::of(format_args!("could not list: no broker has written {}", path.display())));
-    }
-    let host = if config.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { config.listen };
-    Ok((host, port))
-}
-
-/// What a file says, or all that is wrong with it.
-fn usable<T>(load: impl FnOnce(&mut Vec<Fault>) -> Option<T>) -> Result<T, Failure> {
-    let mut faults = Vec::new();
-    load(&mut faults).ok_or_else(|| Failure::of_faults(&faults))
 }
 
 /// One piece, if its type is listed.
@@ -94,7 +51,7 @@ fn paragraph(profile: &Map) -> Option<String> {
     let width = SHOWN.iter().flat_map(|(.., members)| members.iter()).map(|name| name.len()).max()?;
     let name = profile.get(*named_by).map(shown).unwrap_or_default();
     let mut lines = vec![format!("{title} {name}").trim_end().to_owned()];
-    for member in members.iter() {
+    for member in members.iter().chain(&["broken"]) {
         if let Some(value) = profile.get(*member) {
             lines.push(format!("    {member:width$}  {}", shown(value)));
         }
@@ -136,6 +93,8 @@ mod tests {
         let relay = json!({"type": "relay", "uid": "a", "circuits": {"usb.pc.vcc": 1, "handset.battery": 2}});
         let lines = ["Relay a", "    circuits       handset.battery,usb.pc.vcc"];
         assert_eq!(paragraph_of(relay).unwrap(), lines.join("\n"));
+        let broken = json!({"type": "powermeter", "broken": "it did not close"});
+        assert_eq!(paragraph_of(broken).unwrap(), "Powermeter\n    broken         it did not close");
         assert_eq!(paragraph_of(json!({"type": "powermeter"})).unwrap(), "Powermeter");
         assert_eq!(paragraph_of(json!({"type": "wlan", "uid": "w"})), None);
     }

@@ -1,9 +1,11 @@
 //! The command line: which action is wanted, as whom, in which home. Options and messages are those of
 //! Specification 7.3; every message goes to stdout.
 
+mod ask;
 mod check;
 mod exit;
 mod lists;
+mod reset;
 mod user;
 
 use std::ffi::OsString;
@@ -50,6 +52,9 @@ struct Cli {
     /// Read every configuration file and explain each fault
     #[arg(long)]
     check: bool,
+    /// Have a piece that is broken made fit to be lent again; return when that is done or has failed
+    #[arg(long, value_name = "TYPE=IDENTITY")]
+    reset: Option<String>,
     /// Use this admin key instead of the one in authkeys.json
     #[arg(long, value_name = "KEY", require_equals = true)]
     admin: Option<String>,
@@ -77,6 +82,7 @@ enum Action {
     Hickup,
     List,
     ListAll,
+    Reset,
     Check,
 }
 
@@ -134,6 +140,7 @@ impl Cli {
             (self.hickup, "--hickup", Action::Hickup),
             (self.list, "--list", Action::List),
             (self.list_all, "--list-all", Action::ListAll),
+            (self.reset.is_some(), "--reset", Action::Reset),
             (self.check, "--check", Action::Check),
         ];
         let mut wanted = all.iter().filter(|(wanted, ..)| *wanted);
@@ -170,6 +177,10 @@ impl Cli {
             Action::Hickup => daemon::hickup(&paths),
             Action::List => lists::print(&paths, "list_available", self.admin.as_deref(), self.json),
             Action::ListAll => lists::print(&paths, "list_equipment", self.admin.as_deref(), self.json),
+            Action::Reset => {
+                let named = self.reset.as_deref().unwrap_or_default();
+                reset::reset(&paths, named, self.admin.as_deref())
+            }
             Action::Check => check::print(&paths, self.json),
         }
     }

@@ -86,16 +86,17 @@ pub trait Unit: Send {
     async fn close(self: Box<Self>) -> Result<(), String>;
 }
 
-/// The drivers of a broker, by the type they drive.
+/// The drivers of a broker, by the type they drive. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Drivers {
-    by_kind: BTreeMap<Arc<str>, Arc<dyn Driver>>,
+    by_kind: Arc<BTreeMap<Arc<str>, Arc<dyn Driver>>>,
     undriven: Arc<dyn Driver>,
 }
 
 impl Drivers {
     /// These drivers; a type that has none can be lent, but not driven.
     pub(crate) fn new(by_kind: BTreeMap<Arc<str>, Arc<dyn Driver>>) -> Drivers {
-        Drivers { by_kind, undriven: Arc::new(undriven::Undriven) }
+        Drivers { by_kind: Arc::new(by_kind), undriven: Arc::new(undriven::Undriven) }
     }
 
     /// The driver of a type.

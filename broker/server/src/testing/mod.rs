@@ -50,14 +50,15 @@ impl House {
         let kinds = KindTable::builtin();
         let fake = Fake::default();
         let story = fake.story.clone();
-        let (hub, handle) = Hub::new(Core::new(kinds.clone()));
+        let drivers = Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)]));
+        let (hub, handle) = Hub::new(Core::new(kinds.clone()), drivers.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.run(stop.clone()));
         let site = Arc::new(Site {
             config: Config::load(&paths).unwrap(),
             kinds,
             keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
-            drivers: Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)])),
+            drivers,
             hub: handle,
             address: ("localhost".to_owned(), 4000),
             ports: None,

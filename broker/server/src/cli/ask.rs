@@ -1,0 +1,66 @@
+//! Asks the running broker of a home something, as its administrator.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ave_client::{Broker, Credential, Options};
+use ave_profile::{KindTable, Value};
+use ave_protocol::arguments::Arguments;
+use ave_protocol::handshake::Secret;
+
+use super::Failure;
+use crate::config::{AuthKeys, BrokerConfig, Fault, Paths};
+
+/// How long the broker may take to be reached, and to answer what it knows.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// A call, and what it is made for.
+pub(super) struct Question<'q> {
+    /// What cannot be done if it fails.
+    pub(super) doing: &'q str,
+    pub(super) call: &'q str,
+    pub(super) arguments: Arguments,
+    /// How long the answer may take.
+    pub(super) limit: Duration,
+}
+
+impl Question<'_> {
+    /// The broker's answer; `admin` is used instead of the key of the home.
+    pub(super) fn ask(self, paths: &Paths, admin: Option<&str>) -> Result<Value, Failure> {
+        let key = match admin {
+            Some(key) => Some(Secret::new(key.to_owned())),
+            None => usable(|faults| AuthKeys::load(&paths.authkeys_json(), faults))?.key("admin").cloned(),
+        };
+        let credential = match key {
+            Some(key) => Credential::Account { name: Some("admin".to_owned()), key },
+            None => Credential::Anonymous,
+        };
+        let Question { doing, call, arguments, limit } = self;
+        let (host, port) = address(paths, doing)?;
+        let limits = (Some(ANSWER_LIMIT), Some(limit));
+        let options = Options { connect_limit: limits.0, reply_limit: limits.1, ..Options::default() };
+        let mut broker = Broker::new((host.to_string(), port), credential, options);
+        broker
+            .call(call, arguments)
+            .map_err(|error| Failure::of(format_args!("could not {doing}: {host}:{port}: {error}")))
+    }
+}
+
+/// Where the broker of this home listens: it wrote the port down, unless it is not running.
+fn address(paths: &Paths, doing: &str) -> Result<(IpAddr, u16), Failure> {
+    let config = usable(|faults| BrokerConfig::read(&paths.broker_json(), &KindTable::builtin(), faults))?;
+    let written = std::fs::read_to_string(paths.port_file()).ok();
+    let port = written.and_then(|text| text.trim().parse().ok()).unwrap_or(config.port);
+    if port == 0 {
+        let file = paths.port_file();
+        return Err(Failure::of(format_args!("could not {doing}: no broker has written {}", file.display())));
+    }
+    let host = if config.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { config.listen };
+    Ok((host, port))
+}
+
+/// What a file says, or all that is wrong with it.
+fn usable<T>(load: impl FnOnce(&mut Vec<Fault>) -> Option<T>) -> Result<T, Failure> {
+    let mut faults = Vec::new();
+    load(&mut faults).ok_or_else(|| Failure::of_faults(&faults))
+}
