@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::drivers::place;
+
+use crate::drivers::{Drivers, place};
 use crate::hub::{Hub, HubHandle};
 use crate::sightings::Sightings;
 
@@ -32,7 +34,7 @@ impl Kitchen {
         let oven = json!({"type": "oven", "identity": "uid", "defaults": {"power_state": "online"}});
         let kinds = KindTable::new([serde_json::from_value(oven).unwrap()]);
         let kind = kinds.get("oven").unwrap().clone();
-        let (hub, handle) = Hub::new(Core::new(kinds));
+        let (hub, handle) = Hub::new(Core::new(kinds), Drivers::new(BTreeMap::new()));
         tokio::spawn(hub.run(CancellationToken::new()));
         Kitchen { folder: tempfile::tempdir().unwrap(), kind, hub: handle }
     }

@@ -3,6 +3,7 @@
 
 mod guest;
 mod load;
+mod mending;
 mod sessions;
 
 use std::collections::BTreeMap;

@@ -10,7 +10,8 @@ use ave_protocol::arguments::{Bound, Signature};
 
 use super::{Driver, Unit};
 
-/// What happened, in order: `open a`, `close a`, `dropped a` (a call that was not finished).
+/// What happened, in order: `open a`, `close a`, `reset a`, `dropped a` (what was
+/// not finished).
 #[derive(Clone, Default)]
 pub(crate) struct Story(Arc<Mutex<Vec<String>>>);
 
@@ -61,6 +62,11 @@ impl Driver for Fake {
         self.story.tell("reset", &item.value);
         match known.get("fault").and_then(Value::as_str) {
             Some("reset fails") => Err("the screw is still loose".to_owned()),
+            Some("reset panics") => panic!("a planted panic"),
+            Some("reset hangs") => {
+                let _dropped = Dropped(&self.story, &item.value);
+                std::future::pending().await
+            }
             _ => Ok(()),
         }
     }
@@ -81,7 +87,7 @@ impl Unit for FakeUnit {
             }
             "panic" => panic!("a planted panic"),
             _ => {
-                let _dropped = Dropped(self);
+                let _dropped = Dropped(&self.story, &self.name);
                 std::future::pending().await
             }
         }
@@ -99,11 +105,11 @@ impl Unit for FakeUnit {
     }
 }
 
-/// Tells when a call is dropped before it is done.
-struct Dropped<'a>(&'a FakeUnit);
+/// Tells when something is dropped before it is done.
+struct Dropped<'a>(&'a Story, &'a str);
 
 impl Drop for Dropped<'_> {
     fn drop(&mut self) {
-        self.0.story.tell("dropped", &self.0.name);
+        self.0.tell("dropped", self.1);
     }
 }
