@@ -140,7 +140,7 @@ impl World {
 
     fn reset(&mut self, item: Identity) -> Result<(), String> {
         let id = self.next_id();
-        let request = (id % 4 > 0).then_some(RequestId(id)); // a watch waits for no answer
+        let request = (!id.is_multiple_of(4)).then_some(RequestId(id)); // a watch waits for no answer
         self.apply(Event::ResetAsked { item, request })
     }
 

@@ -1,5 +1,5 @@
 //! Pieces that several sessions may hold at once, and the rules by which a type's members are compared.
-//! (Specification 5.3, 5.5 and 5.7.)
+//! (Specification 5.3, 5.5 and 5.7; checks 218 and 223.)
 
 use ave_profile::RefusalKind;
 use serde_json::json;
@@ -26,7 +26,7 @@ fn as_many_sessions_as_the_type_allows_may_hold_a_piece_at_once() {
     assert_eq!(lab.available(), ["c"], "one more may have it");
     assert_eq!(bob.gets([camera()]), ["c"]);
     assert_eq!(lab.available(), [""; 0]);
-    assert_refused(lab.client().get([camera()]), RefusalKind::Busy, BUSY);
+    assert_refused(lab.client().get([camera()]), RefusalKind::Busy, BUSY); // 218
     assert_eq!(lab.allocations(None), ["c", "c"]);
     ann.leaves();
     assert_eq!((bob.allocations(), lab.available()), (vec!["c".to_owned()], vec!["c".to_owned()]));
@@ -115,6 +115,7 @@ fn a_list_of_values_is_a_choice_where_the_type_says_so() {
     let sized = |uid, size| json!({"type": "camera", "uid": uid, "size": size});
     let lab = Lab::new().piece(sized("s", 1)).piece(sized("m", 2)).piece(sized("l", 3));
     let one_of = |sizes| with(camera(), json!({"size": sizes}));
+    // 223
     assert_eq!(lab.client().gets([one_of(json!([3, 2]))]), ["m"], "the first in the order of the list");
     assert_eq!(lab.client().gets([one_of(json!(3))]), ["l"]);
     assert_eq!(lab.equipment_like(one_of(json!([1, 3]))), ["s", "l"]);
