@@ -1,0 +1,7 @@
+//! Simulated phones with the real adb server and the stock client.
+
+mod desk;
+mod faults;
+mod files;
+mod programs;
+mod shell;
