@@ -127,6 +127,7 @@ fn check_203_every_fault_of_every_file_is_explained() {
     home.write("authkeys", "[]");
     home.write("workspace", "{}");
     home.write("equipment", r#"[{"type": "toaster", "uid": "t"}]"#);
+    home.write("devantech", r#"{"*": {"groups": {"a": {"usb.pc.vcc": 9}}}}"#);
     let said = home.fails(&["--check"], 1);
     let places = [
         "broker.json: host: ",
@@ -135,6 +136,7 @@ fn check_203_every_fault_of_every_file_is_explained() {
         "authkeys.json: ",
         "workspace.json: root: ",
         "warning: equipment.json: [0]: ",
+        "warning: devantech.json: *.groups.a.usb.pc.vcc: ",
     ];
     for place in places {
         let line =

@@ -10,6 +10,7 @@ mod endings;
 mod envelope;
 mod faults;
 mod hostile;
+mod relays;
 mod rights;
 mod sessions;
 mod stacks;

@@ -36,6 +36,7 @@ pub(crate) struct Plan {
     equipment: Value,
     workspace: Value,
     adb_server: Value,
+    devantech: Value,
 }
 
 impl Plan {
@@ -74,6 +75,12 @@ impl Plan {
         self
     }
 
+    /// The content of `devantech.json`.
+    pub(crate) fn devantech(mut self, boards: Value) -> Plan {
+        self.devantech = boards;
+        self
+    }
+
     /// Gives every session a port of its own.
     pub(crate) fn session_ports(self) -> Plan {
         let (first, last) = free_ports();
@@ -91,6 +98,7 @@ impl Plan {
             ("equipment", &self.equipment),
             ("workspace", &self.workspace),
             ("adb_server", &self.adb_server),
+            ("devantech", &self.devantech),
         ] {
             fs::write(config.join(format!("{name}.json")), content.to_string())
                 .expect("a configuration file");
@@ -156,7 +164,9 @@ impl Lab {
     /// A lab with both keys, no equipment, and workspaces that may run a few tools.
     pub(crate) fn plan() -> Plan {
         Plan {
-            broker: json!({"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}),
+            broker: json!({
+                "port": 0, "listen": "127.0.0.1", "host": "127.0.0.1", "usb_devices": "/none", "device_nodes": "/none",
+            }),
             authkeys: json!({"admin": ADMIN, "share": SHARE}),
             equipment: json!([]),
             workspace: json!({
@@ -164,6 +174,7 @@ impl Lab {
                 "tools": {"sh": "/bin/sh", "sleep": "/bin/sleep", "true": "/bin/true"},
             }),
             adb_server: json!({"port": 0}),
+            devantech: json!({}),
         }
     }
 

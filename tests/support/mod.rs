@@ -1,12 +1,14 @@
 //! A lab for a test: the real broker in a home of its own, and peers that speak the original's protocol
 //! byte by byte.
 
+mod board;
 mod equipment;
 mod lab;
 mod peer;
 
+pub(crate) use board::{Board, Bus};
 pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
-pub(crate) use lab::{ADMIN, Lab, SHARE, free_ports};
+pub(crate) use lab::{ADMIN, Lab, Plan, SHARE, free_ports};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
 
 use std::time::{Duration, Instant};

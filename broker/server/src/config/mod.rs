@@ -26,6 +26,7 @@ use adb_server::AdbServerConfig;
 pub use authkeys::AuthKeys;
 pub use broker::{BrokerConfig, Policy, Remote};
 pub use descriptors::Types;
+use devantech::DevantechConfig;
 pub use fault::{ConfigError, Fault, Severity};
 use handset::HandsetConfig;
 use jenkins::JenkinsAccounts;
@@ -69,6 +70,7 @@ impl Config {
         let workspace = workspace(paths, &mut faults);
         let adb_server = adb_server(paths, &mut faults);
         let handset = handset(paths, &mut faults);
+        faults.extend(DevantechConfig::faults(paths));
         match (broker, keys, workspace, adb_server) {
             (Some(broker), Some(keys), Some(workspace), Some(adb_server)) => {
                 let (paths, warnings) = (paths.clone(), faults);

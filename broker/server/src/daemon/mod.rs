@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use rustix::process::{Resource, getrlimit, setrlimit, setsid};
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{ExitCode, Failure, Outcome, say};
@@ -39,6 +39,9 @@ pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
     log_to_stderr(config.broker.logging);
     for path in &written.created {
         info!(path = %path.display(), "default file written");
+    }
+    for path in &written.skipped {
+        debug!(path = %path.display(), "the file exists, will not overwrite");
     }
     for warning in &config.warnings {
         warn!(file = %warning.file.display(), field = warning.field, wanted = warning.wanted, found = warning.found, "configuration");

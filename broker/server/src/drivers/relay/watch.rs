@@ -51,7 +51,8 @@ impl Watch for RelayWatch {
             let present = present(&self.usb.borrow_and_update());
             self.follow(&mut attended, present, &sightings).await;
             tokio::select! {
-                changed = self.usb.changed() => if changed.is_err() { return },
+                // Without the bus nothing changes any more, but boards that are there still have their orders.
+                Ok(()) = self.usb.changed() => {}
                 _ = ticks.tick() => for item in self.boards.owed() {
                     warn!(%item, "a reset is owed"); // TODO sightings.reset
                 },
