@@ -5,6 +5,7 @@ pub mod adb_server;
 mod authkeys;
 mod broker;
 pub mod check;
+mod credentials;
 pub mod defaults;
 pub mod descriptors;
 pub mod devantech;

@@ -10,6 +10,7 @@ use ave_protocol::handshake::Secret;
 use serde_json::json;
 
 use super::Fault;
+use super::credentials;
 use super::fault::{current_value, shown};
 use super::file::{self, FileFault};
 use super::flocker::{self, Flocker};
@@ -85,7 +86,7 @@ impl WorkspaceConfig {
         let jenkins = content.members.get("jenkins").and_then(Value::as_str);
         let jenkins = jenkins.filter(|base| !base.is_empty()).map(str::to_owned);
         content.members.insert("root".into(), root.as_str().into());
-        let profile = without_credentials(content.members);
+        let profile = credentials::without(content.members);
         let (root, jenkins_accounts) = (root.into(), JenkinsAccounts::default());
         Ok(WorkspaceConfig { root, tools, wlan, proxy, flocker, jenkins, jenkins_accounts, profile })
     }
@@ -214,6 +215,7 @@ impl Content<'_> {
             Some(text) => text.as_str().map(str::to_owned),
         };
         let found = text("url").zip(text("proxy_user")).zip(text("proxy_password"));
+        let found = found.filter(|((url, _), _)| !credentials::are_in(url));
         let ((url, user), password) = found.ok_or_else(|| self.fault("proxy", FORM))?;
         Ok((!url.is_empty()).then(|| Proxy { url, user, password: Secret::new(password) }))
     }
@@ -229,7 +231,9 @@ impl Content<'_> {
             value.as_str().is_some_and(|pretty| !pretty.contains(['/', '\0']))
         })?;
         check("wifi-capable", r#"{"wifi-capable":<bool>}"#, |value| matches!(value, Value::Bool(_)))?;
-        check("jenkins", r#"{"jenkins":"http://host/"}"#, |value| value.as_str().is_some())?;
+        check("jenkins", r#"{"jenkins":"http://host/"}"#, |value| {
+            value.as_str().is_some_and(|url| !credentials::are_in(url))
+        })?;
         check("env", r#"{"env":["name"]}"#, |value| value.as_list().is_some())?;
         check("subclass", r#"{"subclass":{"Workspace":"module.Name"}}"#, |value| value.as_map().is_some())
     }
@@ -248,33 +252,13 @@ impl Content<'_> {
     fn fault(&self, name: &str, form: &str) -> Box<Fault> {
         let hidden = Value::from("<not shown>");
         let value = match name {
-            "flocker" | "proxy" | "wlan" => &hidden,
+            "flocker" | "jenkins" | "proxy" | "wlan" => &hidden,
             _ => self.members.get(name).unwrap_or(&hidden),
         };
         let message =
             format!("workspace attribute \"{name}\" must be on the form {form}. {}", current_value(value));
         Box::new(Fault::error(self.path, name, form, shown(value), message))
     }
-}
-
-fn without_credentials(mut content: Map) -> Profile {
-    let mut remove = |path: &[&str], names: [&str; 2]| {
-        let mut section = Some(&mut content);
-        for name in path {
-            section = match section.and_then(|map| map.get_mut(*name)) {
-                Some(Value::Map(map)) => Some(map),
-                _ => None,
-            };
-        }
-        if let Some(map) = section {
-            names.iter().for_each(|name| drop(map.remove(*name)));
-        }
-    };
-    remove(&["flocker", "ftp"], ["user", "password"]);
-    remove(&["proxy"], ["proxy_user", "proxy_password"]);
-    content.remove("uid");
-    content.insert("type".into(), "workspace".into());
-    Profile(content)
 }
 
 /// Whether there is a file that may be run.
@@ -333,11 +317,13 @@ mod tests {
             ("pretty", json!(1)),
             ("pretty", json!("../x")),
             ("jenkins", json!(1)),
+            ("jenkins", json!("http://lab:SECRET@ci/")),
             ("wifi-capable", json!("yes")),
             ("wlan", json!({"ssid": "x"})),
             ("wlan", json!("x")),
             ("proxy", json!("http://p")),
             ("proxy", json!({"url": 1})),
+            ("proxy", json!({"url": "http://lab:SECRET@proxy:3128"})),
             ("env", json!({})),
             ("subclass", json!([])),
             ("flocker", json!({"enable": true})),
@@ -349,7 +335,7 @@ mod tests {
             let message = read(content).unwrap_err();
             let beginning = format!("workspace attribute \"{name}\" must be on the form {{");
             assert!(message.starts_with(&beginning), "{message}");
-            assert!(message.contains(". current value="), "{message}");
+            assert!(message.contains(". current value=") && !message.contains("SECRET"), "{message}");
         }
     }
 
@@ -357,7 +343,7 @@ mod tests {
     fn w14_the_profile_has_everything_but_credentials() {
         let content = json!({
             "root": "~/w", "tools": {"ls": "/bin/ls"}, "pretty": "lab", "mine": 1, "uid": "x",
-            "wlan": {"ssid": "air", "auth": "key"},
+            "jenkins": "http://ci/", "wlan": {"ssid": "air", "auth": "key"},
             "proxy": {"url": "http://p:1", "proxy_user": "lab", "proxy_password": "SECRET"},
             "flocker": {"enable": true, "host": "h",
                 "ftp": {"port": 21, "user": "SECRET", "password": "SECRET", "store": "s"},
@@ -366,7 +352,7 @@ mod tests {
         let config = read(content).unwrap();
         let expected = json!({
             "type": "workspace", "root": "/home/lab/w", "tools": {"ls": "/bin/ls"}, "pretty": "lab", "mine": 1,
-            "wlan": {"ssid": "air", "auth": "key"}, "proxy": {"url": "http://p:1"},
+            "jenkins": "http://ci/", "wlan": {"ssid": "air", "auth": "key"}, "proxy": {"url": "http://p:1"},
             "flocker": {"enable": true, "host": "h", "ftp": {"port": 21, "store": "s"},
                 "http": {"port": 80, "doc-root": "d"}}
         });

@@ -4,7 +4,6 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ave_profile::Refusal;
 
@@ -18,9 +17,12 @@ use crate::config::workspace::WorkspaceConfig;
 /// Where the packages of a host put Emma.
 const EMMA_JAR: &str = "/usr/share/ave/workspace/emma.jar";
 
-/// Where a report goes, and its archive.
+/// Where a report goes.
 const REPORT: &str = "reports/coverage";
+
+/// Its archive, and where that is until it is whole.
 const REPORT_ARCHIVE: &str = "coverage.tar";
+const REPORT_PART: &str = "reports/coverage.tar";
 
 /// What an error repeats of a tool's output.
 const GIST_CHARS_MAX: usize = 300;
@@ -123,12 +125,12 @@ pub(super) async fn coverage_report(
         let message = format!("report file already exists: {}", archive.display());
         return Err(Refusal::exception(message));
     }
-    let report = ground.inside(REPORT)?;
+    let report = ground.entry(REPORT)?;
     let [em, ec] = [ground.inside(&em)?, ground.inside(&ec)?];
     let sources = src_tree.map(|tree| ground.inside(&tree)).transpose()?;
     work.run(move |ground, _| {
         // What an older, failed call left would be packed as well.
-        let report = ground.inside(REPORT)?;
+        let report = ground.entry(REPORT)?;
         erase::tree(&report)
             .and_then(|()| std::fs::create_dir_all(&report))
             .map_err(|error| failed(REPORT, &error))
@@ -142,11 +144,15 @@ pub(super) async fn coverage_report(
     emma.extend(["-cp", EMMA_JAR, "emma", "report", "-r", "html"].map(OsString::from));
     emma.extend(["-in".into(), em.into(), "-in".into(), ec.into(), page]);
     emma.extend(sources.into_iter().flat_map(|tree| ["-sp".into(), tree.into_os_string()]));
-    let tar = ["tar", "--create", "--file", REPORT_ARCHIVE, "--directory", "reports", "--", "coverage"];
+    let tar = ["tar", "--create", "--file", REPORT_PART, "--directory", "reports", "--", "coverage"];
     for (what, argv) in [("Emma", emma), ("tar", tar.map(OsString::from).to_vec())] {
-        step(work, tools, &call, what, argv, REPORT_LIMIT).await?;
+        step(work, tools, &call, what, argv).await?;
     }
-    Ok(archive)
+    work.run(move |ground, _| {
+        let renamed = std::fs::rename(ground.entry(REPORT_PART)?, &archive);
+        renamed.map(|()| archive).map_err(|error| failed(REPORT_ARCHIVE, &error))
+    })
+    .await
 }
 
 async fn step(
@@ -155,9 +161,9 @@ async fn step(
     call: &str,
     what: &str,
     argv: Vec<OsString>,
-    limit: Duration,
 ) -> Result<(), Refusal> {
-    let run = Run { argv, directory: work.ground().root(), environment: &[], limit: Some(limit) };
+    let directory = work.ground().root();
+    let run = Run { argv, directory, environment: &[], limit: Some(REPORT_LIMIT) };
     let finished = tools.run(run).await?;
     if finished.code == 0 {
         return Ok(());
