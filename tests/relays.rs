@@ -196,6 +196,24 @@ fn r10_a_board_that_stops_answering_is_offline_until_it_answers_again() {
 }
 
 #[test]
+fn r11_a_relay_that_could_not_be_reset_is_lent_only_when_it_was() {
+    let (lab, bus, board) = lab_with_board();
+    let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
+    left.set("usb.pc.vcc", false);
+    bus.unplug(SERIAL, "ttyACM0");
+    wait_listed(&lab, "offline");
+    left.give_back();
+    let broken = lab.admin().result("list_equipment", json!([{"type": "relay", "uid": LEFT}]));
+    assert_eq!(broken[0]["broken"], "a reset is owed: device is offline: board 00099001 was unplugged");
+    let offline = json!([{"type": "relay", "uid": LEFT, "power_state": "offline"}]);
+    assert_eq!(lab.client().get_refused(offline).0, "Busy", "it stays out of the pool");
+    bus.plug(SERIAL, "ttyACM0", &board);
+    lab.wait_available(&[LEFT, RIGHT]);
+    assert_eq!(board.states(), AT_REST);
+    Holder::of(&lab, LEFT, json!(["usb.pc.vcc"])).set("usb.pc.vcc", false);
+}
+
+#[test]
 fn r12_a_script_cannot_reach_anything_but_its_three_calls() {
     let (lab, _bus, board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::board::PluggedBoard;
 use super::boards::Boards;
@@ -54,7 +54,7 @@ impl Watch for RelayWatch {
                 // Without the bus nothing changes any more, but boards that are there still have their orders.
                 Ok(()) = self.usb.changed() => {}
                 _ = ticks.tick() => for item in self.boards.owed() {
-                    warn!(%item, "a reset is owed"); // TODO sightings.reset
+                    sightings.reset(item).await;
                 },
             }
         }
