@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod lists;
 mod reset;
+mod types;
 mod user;
 
 use std::ffi::OsString;
@@ -49,6 +50,9 @@ struct Cli {
     /// List all equipment, lent or not
     #[arg(long)]
     list_all: bool,
+    /// Describe every type of equipment, also those that are disabled, and why
+    #[arg(long)]
+    list_types: bool,
     /// Read every configuration file and explain each fault
     #[arg(long)]
     check: bool,
@@ -61,7 +65,7 @@ struct Cli {
     /// Use this home instead of that of /etc/ave/user or your own
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// With --list, --list-all and --check: print JSON
+    /// With --list, --list-all, --list-types and --check: print JSON
     #[arg(long)]
     json: bool,
     /// Run as root all the same (containers)
@@ -83,6 +87,7 @@ enum Action {
     List,
     ListAll,
     Reset,
+    ListTypes,
     Check,
 }
 
@@ -141,6 +146,7 @@ impl Cli {
             (self.list, "--list", Action::List),
             (self.list_all, "--list-all", Action::ListAll),
             (self.reset.is_some(), "--reset", Action::Reset),
+            (self.list_types, "--list-types", Action::ListTypes),
             (self.check, "--check", Action::Check),
         ];
         let mut wanted = all.iter().filter(|(wanted, ..)| *wanted);
@@ -181,6 +187,7 @@ impl Cli {
                 let named = self.reset.as_deref().unwrap_or_default();
                 reset::reset(&paths, named, self.admin.as_deref())
             }
+            Action::ListTypes => types::print(&paths, self.json),
             Action::Check => check::print(&paths, self.json),
         }
     }

@@ -20,12 +20,12 @@ pub fn faults(paths: &Paths) -> Vec<Fault> {
         Err(fault) => faults.push(*fault),
     }
     faults.extend(types.faults().cloned());
-    for list in types.lists(paths) {
+    for list in types.kinds().iter().flat_map(|kind| types.lists(kind, paths)) {
         faults.extend(list.faults());
     }
     faults.extend(DevantechConfig::faults(paths));
     for fault in &mut faults {
-        if fault.field.is_empty() && !fault.file.exists() {
+        if fault.severity == Severity::Error && fault.field.is_empty() && !fault.file.exists() {
             fault.severity = Severity::Warning;
             fault.wanted = "a file".to_owned();
             fault.found = "none (the next start writes it)".to_owned();

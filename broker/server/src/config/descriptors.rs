@@ -99,15 +99,13 @@ impl Types {
         self.folder_faults.iter().chain(self.disabled.values().flatten())
     }
 
-    /// The static lists of all types.
-    pub fn lists(&self, paths: &Paths) -> Vec<List> {
-        let listed = self.kinds.iter().flat_map(|kind| {
-            kind.listers.iter().filter_map(move |lister| match lister {
-                Lister::File(file) => Some((kind, file)),
-                Lister::Usb(_) | Lister::Command(_) => None,
-            })
+    /// The static lists that a type names.
+    pub fn lists(&self, kind: &Kind, paths: &Paths) -> Vec<List> {
+        let files = kind.listers.iter().filter_map(|lister| match lister {
+            Lister::File(file) => Some(paths.config().join(&file.path)),
+            Lister::Usb(_) | Lister::Command(_) => None,
         });
-        listed.map(|(kind, file)| List::new(kind, paths.config().join(&file.path))).collect()
+        files.map(|path| List::new(kind, path)).collect()
     }
 }
 

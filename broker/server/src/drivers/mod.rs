@@ -86,6 +86,14 @@ pub trait Unit: Send {
     async fn close(self: Box<Self>) -> Result<(), String>;
 }
 
+/// The calls of a type that the broker drives itself.
+pub(crate) fn calls(kind: &str) -> Option<&'static [Signature]> {
+    match kind {
+        "workspace" => Some(workspace::methods()),
+        _ => None,
+    }
+}
+
 /// The drivers of a broker, by the type they drive. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Drivers {

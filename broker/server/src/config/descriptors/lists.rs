@@ -40,6 +40,9 @@ impl List {
 
     /// What is wrong with it now. A broker starts with that.
     pub fn faults(&self) -> Vec<Fault> {
+        if !self.path.exists() {
+            return vec![Fault::warning(&self.path, "", "a list of pieces", "no file: no pieces")];
+        }
         match self.read() {
             Ok(equipment) => equipment.skipped,
             Err(fault) => vec![Fault::warning(&fault.file, fault.field, fault.wanted, fault.found)],

@@ -73,7 +73,7 @@ fn p1_p2_a_file_describes_a_new_type() {
         types.described("oven").unwrap().folder,
         fs::canonicalize(home.paths().equipment_d()).unwrap()
     );
-    assert_eq!(types.lists(&home.paths())[0].path(), home.paths().config().join("ovens.json"));
+    assert_eq!(types.lists(oven, &home.paths())[0].path(), home.paths().config().join("ovens.json"));
 }
 
 #[test]

@@ -35,6 +35,7 @@ use ave_protocol::arguments::Signature;
 
 use self::directory::Directory;
 use self::unit::WorkspaceUnit;
+pub(super) use self::unit::methods;
 use super::{Driver, Unit, arguments};
 use crate::config::workspace::WorkspaceConfig;
 

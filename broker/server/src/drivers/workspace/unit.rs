@@ -60,7 +60,7 @@ static METHODS: LazyLock<Vec<Signature>> =
     LazyLock::new(|| CALLS.iter().map(|notation| Signature::parse(notation)).collect());
 
 /// Every call of a workspace.
-pub(super) fn methods() -> &'static [Signature] {
+pub(in crate::drivers) fn methods() -> &'static [Signature] {
     &METHODS
 }
 
