@@ -16,5 +16,6 @@ mod sessions;
 mod stacks;
 mod support;
 mod transport;
+mod types;
 mod workspaces;
 mod yielding;

@@ -37,6 +37,7 @@ pub(crate) struct Plan {
     workspace: Value,
     adb_server: Value,
     devantech: Value,
+    files: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -81,6 +82,12 @@ impl Plan {
         self
     }
 
+    /// A file of the broker's home, below `.ave`.
+    pub(crate) fn file(mut self, path: &str, content: impl ToString) -> Plan {
+        self.files.push((path.to_owned(), content.to_string()));
+        self
+    }
+
     /// Gives every session a port of its own.
     pub(crate) fn session_ports(self) -> Plan {
         let (first, last) = free_ports();
@@ -102,6 +109,11 @@ impl Plan {
         ] {
             fs::write(config.join(format!("{name}.json")), content.to_string())
                 .expect("a configuration file");
+        }
+        for (path, content) in &self.files {
+            let path = home.path().join(".ave").join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, content).expect("a file");
         }
         let (child, address, log) = start(home.path());
         Lab { home, child, address, log: Some(log) }
@@ -175,6 +187,7 @@ impl Lab {
             }),
             adb_server: json!({"port": 0}),
             devantech: json!({}),
+            files: Vec::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use ave_profile::{KindTable, Profile, Value};
 
 use super::fault::{Fault, shown};
 
-/// The members that may identify a piece.
+/// The members that may identify a piece, besides that of its own type.
 const IDENTITIES: [&str; 3] = ["serial", "imei", "uid"];
 
 /// The profiles of these lists. What names no piece is a fault; what names one that can never be found
@@ -23,7 +23,7 @@ pub(super) fn check(
         let mut stack = Vec::new();
         for (j, member) in list.into_iter().enumerate() {
             let field = format!("stacks[{i}][{j}]");
-            match named(member) {
+            match named(kinds, member) {
                 Ok(profile) => {
                     faults.extend(doubt(kinds, &profile).map(|wanted| {
                         Fault::warning(
@@ -49,13 +49,15 @@ pub(super) fn check(
 }
 
 /// A profile that names a piece, or what it lacks.
-fn named(member: Value) -> Result<Profile, (Value, &'static str)> {
+fn named(kinds: &KindTable, member: Value) -> Result<Profile, (Value, &'static str)> {
     let Value::Map(map) = member else { return Err((member, "is not an object")) };
     let is_text = |name: &&str| map.get(*name).is_some_and(|value| value.as_str().is_some());
     if !is_text(&"type") {
         return Err((map.into(), "does not have a \"type\" that is a string"));
     }
-    if !IDENTITIES.iter().any(is_text) {
+    let own = map.get("type").and_then(Value::as_str).and_then(|name| kinds.get(name));
+    let own = own.map(|kind| kind.identity.as_str());
+    if !IDENTITIES.into_iter().chain(own).any(|name| is_text(&name)) {
         return Err((map.into(), "does not have a \"serial\", \"imei\" or \"uid\" that is a string"));
     }
     Ok(Profile(map))

@@ -19,6 +19,7 @@ use ave_protocol::arguments::Signature;
 
 use self::boards::Boards;
 use self::unit::RelayUnit;
+pub(super) use self::unit::methods;
 pub(crate) use self::watch::RelayWatch;
 use super::{Driver, Unit};
 use crate::config::Paths;

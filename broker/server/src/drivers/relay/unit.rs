@@ -16,7 +16,7 @@ static METHODS: LazyLock<[Signature; 3]> = LazyLock::new(|| {
 });
 
 /// Every call of a relay.
-pub(super) fn methods() -> &'static [Signature] {
+pub(in crate::drivers) fn methods() -> &'static [Signature] {
     &*METHODS
 }
 
