@@ -89,6 +89,7 @@ pub trait Unit: Send {
 /// The calls of a type that the broker drives itself.
 pub(crate) fn calls(kind: &str) -> Option<&'static [Signature]> {
     match kind {
+        "handset" => Some(handset::methods()),
         "relay" => Some(relay::methods()),
         "workspace" => Some(workspace::methods()),
         _ => None,

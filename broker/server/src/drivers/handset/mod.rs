@@ -66,6 +66,11 @@ impl HandsetDriver {
     }
 }
 
+/// The calls of every class of handset together.
+pub(super) fn methods() -> &'static [Signature] {
+    unit::methods(Platform::Android)
+}
+
 #[async_trait]
 impl Driver for HandsetDriver {
     /// Nothing is asked of the handset yet: one that is offline can be lent to who wants that.
@@ -83,9 +88,8 @@ impl Driver for HandsetDriver {
         Ok(Box::new(HandsetUnit::new(handset)))
     }
 
-    /// Of every class of handset together.
     fn methods(&self) -> &[Signature] {
-        unit::methods(Platform::Android)
+        methods()
     }
 
     /// Nothing is kept that could be dirty: what a session opened ends with its connections.
