@@ -1,4 +1,5 @@
-//! Relays of a board on a pseudo-terminal, plugged into a folder that stands in for the USB. (8.4)
+//! Relays of a board on a pseudo-terminal, plugged into a folder that stands in for the USB. The numbers are
+//! those of `docs/relay.md`; R9 and the second half of R4 wait for restarts.
 
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ fn wait_listed(lab: &Lab, power_state: &str) {
     wait_until(&format!("both relays are {power_state}"), || listed(lab) == all);
 }
 
-/// A client who holds a relay, with two of its circuits if it has them.
+/// A client who holds a relay.
 struct Holder {
     client: Peer,
     session: Peer,
@@ -170,7 +171,7 @@ fn r10_and_r13_an_unplugged_board_is_offline_and_lent_to_nobody_who_did_not_ask(
     let (_, message) = raised(&left.call("set_circuit", json!(["usb.pc.vcc", true])));
     assert_eq!(message, "device is offline: board 00099001 was unplugged");
     let (kind, _) = lab.client().get_refused(json!([{"type": "relay", "circuits": ["usb.pc.vcc"]}]));
-    assert_eq!(kind, "NoSuch"); // R13
+    assert_eq!(kind, "NoSuch");
     let asked = lab.client().get(json!([{"type": "relay", "power_state": "offline"}]));
     assert_eq!(asked["resources"][0]["uid"], RIGHT);
     board.set_states(0);

@@ -45,10 +45,7 @@ impl PluggedBoard {
             let fault = match self.prepare().await {
                 Ok((mut board, mut orders, _claim)) => {
                     said.clear();
-                    let fault = obey(&mut board, &mut orders).await;
-                    // Before `orders` goes: whoever waits for an answer looks here for the reason.
-                    self.boards.went(&self.serial, &fault);
-                    fault
+                    obey(&mut board, &mut orders).await
                 }
                 Err(fault) => fault,
             };
