@@ -1,8 +1,8 @@
 //! Where everything simulated runs: one runtime beside whatever the test uses. A task is owned by its handle
 //! and has really ended when the handle is gone.
 
-use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -29,7 +29,7 @@ pub(crate) fn enter() -> tokio::runtime::EnterGuard<'static> {
 /// A running task. Dropping it waits for its end.
 pub(crate) struct Task {
     handle: JoinHandle<()>,
-    ended: Receiver<()>,
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Task {
@@ -39,13 +39,15 @@ impl Task {
             let _alive = alive; // dropped after everything else of the task
             work.await;
         });
-        Task { handle, ended }
+        Task { handle, ended: Mutex::new(ended) }
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
         self.handle.abort();
-        let _ = self.ended.recv_timeout(ENDING_MAX);
+        if let Ok(ended) = self.ended.get_mut() {
+            let _ = ended.recv_timeout(ENDING_MAX);
+        }
     }
 }

@@ -4,7 +4,13 @@
 
 mod adb_server;
 mod background;
+mod bench;
+mod board;
 mod phone;
+mod usb_tree;
 
 pub use adb_server::AdbServer;
+pub use bench::Bench;
+pub use board::{Answer, Board};
 pub use phone::{Authorization, Phone, PhoneBuilder};
+pub use usb_tree::{UsbDevice, UsbTree};

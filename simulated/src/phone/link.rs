@@ -39,6 +39,7 @@ struct Open {
 
 /// Serves one host until it leaves, or until a service has an effect on the whole phone.
 pub(super) async fn serve(socket: TcpStream, state: &State) -> io::Result<Then> {
+    let _link = state.link();
     socket.set_nodelay(true)?;
     let (reader, mut writer) = socket.into_split();
     let (outbox, mut queue): (Outbox, UnboundedReceiver<Packet>) = unbounded_channel();

@@ -1,6 +1,7 @@
 //! A phone: adbd's protocol on a port of loopback, a folder as its file system, and small scripts as its
 //! programs. Whatever a test wants to look at or change is a plain file below the phone's root.
 
+mod attachment;
 mod command;
 mod link;
 mod packet;
@@ -48,6 +49,7 @@ pub struct PhoneBuilder {
     features: Vec<&'static str>,
     authorization: Authorization,
     port: u16,
+    server: Option<SocketAddr>,
 }
 
 /// A phone that is switched on. Dropping it ends everything it runs.
@@ -88,6 +90,12 @@ impl PhoneBuilder {
         self
     }
 
+    /// Keeps it attached to the adb server at this address, whenever its cable is in and a server is there.
+    pub fn attach_to(mut self, server: SocketAddr) -> PhoneBuilder {
+        self.server = Some(server);
+        self
+    }
+
     /// Switches the phone on.
     ///
     /// # Errors
@@ -100,10 +108,10 @@ impl PhoneBuilder {
         let address = place.local_addr()?;
         let state = Arc::new(State::new(&self.properties, self.features, self.authorization)?);
         let listener = listen(address)?;
-        let shared = Arc::clone(&state);
+        let (shared, server) = (Arc::clone(&state), self.server);
         let task = Task::spawn(async move {
             let _place = place;
-            live(&shared, address, listener).await;
+            live(&shared, address, listener, server).await;
         });
         Ok(Phone { state, address, _task: task })
     }
@@ -113,7 +121,7 @@ impl Phone {
     /// A phone with the usual properties and no features.
     pub fn builder() -> PhoneBuilder {
         let (properties, features) = (Vec::new(), Vec::new());
-        PhoneBuilder { properties, features, authorization: Authorization::None, port: 0 }
+        PhoneBuilder { properties, features, authorization: Authorization::None, port: 0, server: None }
     }
 
     /// Where it listens. As text, the serial by which the adb server knows it.
@@ -206,7 +214,7 @@ impl Phone {
 }
 
 /// A phone's life: links while the cable is in, nothing while it is not.
-async fn live(state: &State, address: SocketAddr, listener: TcpListener) {
+async fn live(state: &State, address: SocketAddr, listener: TcpListener, server: Option<SocketAddr>) {
     let mut listener = Some(listener);
     let mut cable = state.cable();
     loop {
@@ -217,6 +225,7 @@ async fn live(state: &State, address: SocketAddr, listener: TcpListener) {
                 select! {
                     then = links(&listener, state) => state.follow(then),
                     _ = cable.changed() => {}
+                    () = attachment::keep(state, address, server.unwrap_or(address)), if server.is_some() => {}
                 }
             }
             Cable::Away(time) => select! {

@@ -6,6 +6,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,6 +109,16 @@ pub(super) struct State {
     cable: watch::Sender<Cable>,
     reboot: Mutex<Option<Duration>>,
     running: Mutex<BTreeMap<u32, String>>,
+    links: AtomicUsize,
+}
+
+/// Counts as a link for as long as it lives.
+pub(super) struct Link<'a>(&'a AtomicUsize);
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl State {
@@ -125,6 +136,7 @@ impl State {
             cable: watch::Sender::new(Cable::Plugged),
             reboot: Mutex::new(Some(REBOOT)),
             running: Mutex::default(),
+            links: AtomicUsize::new(0),
         };
         state.furnish()?;
         for (name, value) in
@@ -267,6 +279,16 @@ impl State {
     /// Whether somebody has crashed the kernel.
     pub(super) fn crashed(&self) -> bool {
         self.root.join("proc/sysrq-trigger").exists()
+    }
+
+    pub(super) fn link(&self) -> Link<'_> {
+        self.links.fetch_add(1, Ordering::Relaxed);
+        Link(&self.links)
+    }
+
+    /// Whether some host is connected.
+    pub(super) fn linked(&self) -> bool {
+        self.links.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn running(&self) -> Vec<String> {

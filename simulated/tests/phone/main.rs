@@ -1,5 +1,6 @@
 //! Simulated phones with the real adb server and the stock client.
 
+mod bench;
 mod desk;
 mod faults;
 mod files;
