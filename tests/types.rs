@@ -70,6 +70,19 @@ fn p_1_p_2_a_new_type_is_lent_as_its_descriptor_says() {
 }
 
 #[test]
+fn p_2_several_sessions_share_a_piece_and_a_member_may_be_one_of_several() {
+    let rules = json!({"room": "one_of", "note": "ignore"});
+    let lab = lab(&oven(json!({"rules": rules, "allocations": 2}))).equipment(json!([an_oven("a")])).start();
+    let asked = json!([with(any("oven"), json!({"room": [6, 7], "note": "whatever"}))]);
+    let mut clients = [lab.client(), lab.client()];
+    for client in &mut clients {
+        assert_eq!(client.get(asked.clone())["resources"][0]["room"], 7);
+    }
+    assert_eq!(lab.client().get_refused(asked).0, "Busy");
+    assert_eq!(lab.client().get_refused(json!([with(any("oven"), json!({"room": [5]}))])).0, "NoSuch");
+}
+
+#[test]
 fn p_12_a_client_needs_no_new_code() {
     let lab = lab(&oven(json!({}))).equipment(json!([an_oven("a")])).start();
     let mut client = lab.client();
@@ -117,10 +130,10 @@ fn p_4_a_device_is_there_when_it_is_plugged_in_and_p_5_offline_when_it_is_not() 
     };
     plug();
     let descriptor = oven(json!({"listers": [{"usb": usb}], "defaults": {}}));
-    let lab = lab(&descriptor).broker(json!({"usb_devices": tree.path()})).start();
+    let lab = lab(&descriptor).broker(json!({"usb_devices": tree.path(), "device_nodes": "/nodes"})).start();
     wait_ovens(&lab, &[("a", "online")]);
     let known = lab.admin().result("list_equipment", json!([any("oven")]))[0].clone();
-    assert_eq!(known["node"], "/dev/ttyACM7");
+    assert_eq!(known["node"], "/nodes/ttyACM7");
     fs::remove_dir_all(&device).expect("a device");
     wait_ovens(&lab, &[("a", "offline")]);
     let known = lab.admin().result("list_equipment", json!([any("oven")]))[0].clone();

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use ave_broker::config::descriptors;
 use ave_broker::config::equipment::{Changes, Equipment};
 use ave_broker::config::workspace::WorkspaceConfig;
 use ave_broker::config::{AuthKeys, BrokerConfig, Fault, Severity, User, file};
@@ -27,6 +28,7 @@ pub(crate) fn config(data: &[u8]) {
         Err(fault) => faults.push(*fault),
     }
     faults.extend(equipment(path, &content));
+    faults.extend(descriptor(path, content.clone()));
     if let Err(error) = User::of(path, &content) {
         assert!(error.to_string().len() < TEXT_BYTES_MAX);
     }
@@ -55,6 +57,22 @@ fn equipment(path: &Path, content: &Value) -> Vec<Fault> {
             equipment.skipped
         }
         Err(fault) => vec![*fault],
+    }
+}
+
+fn descriptor(path: &Path, mut content: Value) -> Vec<Fault> {
+    if let Value::Map(members) = &mut content {
+        members.insert("type".into(), "any".into()); // as the file is named
+    }
+    match descriptors::of(path, Path::new("/home/lab"), content) {
+        Ok(kind) => {
+            assert!(!kind.made_on_demand && *kind.name == *"any" && !kind.identity.is_empty());
+            Vec::new()
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty() && !has_error(&faults));
+            faults
+        }
     }
 }
 

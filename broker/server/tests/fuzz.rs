@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const MOMENT_MS: u64 = 500;
 
 /// Words that mean something in one of the files.
-const WORDS: [&str; 28] = [
+const WORDS: [&str; 40] = [
     "host",
     "port",
     "listen",
@@ -40,6 +40,18 @@ const WORDS: [&str; 28] = [
     "flocker",
     "proxy",
     "name",
+    "identity",
+    "defaults",
+    "rules",
+    "names",
+    "kept",
+    "listers",
+    "file",
+    "usb",
+    "command",
+    "path",
+    "driver",
+    "reset",
 ];
 
 #[test]

@@ -22,12 +22,16 @@ const DESCRIPTOR_BYTES_MAX: u64 = 1 << 20;
 /// How many descriptors are read. A lab with more has put something else into the folder.
 const DESCRIPTORS_MAX: usize = 256;
 
-/// Types that the broker drives and finds itself, and what a lab may say about them.
+/// Types whose pieces the broker finds and drives itself.
 const DRIVEN_HERE: [&str; 2] = ["handset", "relay"];
+
+/// What a lab may say about those.
 const CHANGEABLE: [&str; 6] = ["type", "defaults", "rules", "kept", "allocations", "fields"];
 
-/// The member by which unplugged pieces are told apart, and what a request for one that works says.
+/// The member that says whether a piece is there.
 pub(crate) const POWER_STATE: &str = "power_state";
+
+/// Its value while the piece is.
 pub(crate) const ONLINE: &str = "online";
 
 /// The types of one home.
@@ -58,8 +62,7 @@ impl Types {
             KindTable::builtin().iter().map(|kind| (kind.name.to_string(), (**kind).clone())).collect();
         let (mut described, mut disabled) = (BTreeMap::new(), BTreeMap::new());
         for (name, file) in files {
-            let built_in = kinds.get(&name);
-            match describe(&file, &name, built_in) {
+            match describe(&file) {
                 Ok((kind, folder)) => {
                     kinds.insert(name.clone(), kind);
                     described.insert(name, Described { file, folder });
@@ -67,10 +70,8 @@ impl Types {
                 Err(faults) => {
                     // Without what the lab says of it, a piece might be lent to the wrong people or without
                     // its reset. What the broker drives itself it resets itself.
-                    let safe = built_in.is_some_and(|kind| kind.made_on_demand || is_driven_here(&name));
-                    if !safe {
-                        kinds.remove(&name);
-                    }
+                    kinds
+                        .retain(|known, kind| *known != name || kind.made_on_demand || is_driven_here(known));
                     disabled.insert(name, faults);
                 }
             }
@@ -121,7 +122,7 @@ fn descriptors(folder: &Path, faults: &mut Vec<Fault>) -> BTreeMap<String, PathB
         }
     };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = type_of(&path);
         if path.extension().is_none_or(|extension| extension != "json") || name.starts_with('.') {
             continue; // programs and their files
         }
@@ -139,50 +140,64 @@ fn is_driven_here(kind: &str) -> bool {
     DRIVEN_HERE.contains(&kind)
 }
 
-/// The type that the file at `path` describes, and the folder of its programs. What it does not say is as
-/// in the built-in type of that name.
-fn describe(path: &Path, name: &str, built_in: Option<&Kind>) -> Result<(Kind, PathBuf), Vec<Fault>> {
+/// The type that the file at `path` describes, and the folder of its programs.
+fn describe(path: &Path) -> Result<(Kind, PathBuf), Vec<Fault>> {
+    let unusable = |found| vec![Fault::warning(path, "", "a descriptor in JSON", found)];
+    let content = file::read_within(path, DESCRIPTOR_BYTES_MAX).map_err(|fault| unusable(fault.found()))?;
+    let real = fs::canonicalize(path).map_err(|error| unusable(error.to_string()))?;
+    let folder = real.parent().unwrap_or(Path::new("/")).to_owned();
+    Ok((of(path, &folder, content)?, folder))
+}
+
+/// Checks a descriptor's content; its programs are relative to `folder`. What it does not say of a built-in
+/// type stays as it is there.
+///
+/// # Errors
+/// All that is wrong with it, each a warning.
+pub fn of(path: &Path, folder: &Path, content: Value) -> Result<Kind, Vec<Fault>> {
     let fault = |field: &str, wanted: &str, found: String| vec![Fault::warning(path, field, wanted, found)];
-    let content = file::read_within(path, DESCRIPTOR_BYTES_MAX)
-        .map_err(|unusable| fault("", "a descriptor in JSON", unusable.found()))?;
-    let Value::Map(content) = content else {
-        return Err(fault("", "an object", content.type_name().to_owned()));
-    };
-    if content.get("type").and_then(Value::as_str) != Some(name) {
+    let Value::Map(content) = content else { return Err(fault("", "an object", shown(&content))) };
+    let name = type_of(path);
+    if content.get("type").and_then(Value::as_str) != Some(&name) {
         let wanted = format!("\"{name}\", as the file is named");
         return Err(fault("type", &wanted, content.get("type").map_or("nothing".to_owned(), shown)));
     }
-    if built_in.is_some_and(|kind| kind.made_on_demand) {
-        return Err(fault("type", "a type that can be described", format!("\"{name}\", which is built in")));
+    let built_in = KindTable::builtin().get(&name).cloned();
+    let faults = built_in.iter().flat_map(|kind| fixed(path, kind, &content)).collect::<Vec<_>>();
+    if !faults.is_empty() {
+        return Err(faults);
     }
-    if is_driven_here(name) {
-        let fixed = content.iter().filter(|(member, _)| !CHANGEABLE.contains(&member.as_str()));
-        let faults: Vec<_> = fixed
-            .map(|(member, value)| {
-                let wanted = format!("nothing: the broker finds and drives a {name} itself");
-                Fault::warning(path, member.clone(), wanted, shown(value))
-            })
-            .collect();
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-    }
-    let mut kind = parse(content, built_in).map_err(|(field, found)| {
-        let wanted = check::wanted(&field);
-        fault(&field, wanted, found)
-    })?;
-    let finds_by_itself = kind.listers.iter().any(|lister| !matches!(lister, Lister::File(_)));
-    if finds_by_itself {
-        // Or what is unplugged would be lent to whoever does not say that it should be there.
+    let mut kind = parse(content, built_in.as_deref())
+        .map_err(|(field, found)| fault(&field, check::wanted(&field), found))?;
+    let comes_and_goes = kind.listers.iter().any(|lister| !matches!(lister, Lister::File(_)));
+    if comes_and_goes {
+        // Or what is unplugged would be lent to whoever does not ask for its state.
         kind.defaults.entry(POWER_STATE.to_owned()).or_insert_with(|| ONLINE.into());
     }
-    let folder = fs::canonicalize(path).ok().and_then(|file| Some(file.parent()?.to_owned()));
-    let folder = folder.ok_or_else(|| fault("", "a file", "none any more".to_owned()))?;
-    let faults = check::faults(path, &folder, &kind);
-    if faults.is_empty() { Ok((kind, folder)) } else { Err(faults) }
+    let faults = check::faults(path, folder, &kind);
+    if faults.is_empty() { Ok(kind) } else { Err(faults) }
 }
 
-/// The type these members describe; the field that is wrong and what is there.
+/// The type that a file is named after.
+fn type_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What a descriptor says of a built-in type although that is for the broker alone to say.
+fn fixed(path: &Path, kind: &Kind, content: &Map) -> Vec<Fault> {
+    if kind.made_on_demand {
+        let found = format!("\"{}\", which is built in", kind.name);
+        return vec![Fault::warning(path, "type", "a type that can be described", found)];
+    }
+    if !is_driven_here(&kind.name) {
+        return Vec::new();
+    }
+    let fixed = content.iter().filter(|(member, _)| !CHANGEABLE.contains(&member.as_str()));
+    let wanted = format!("nothing: the broker finds and drives a {} itself", kind.name);
+    fixed.map(|(member, value)| Fault::warning(path, member.clone(), &*wanted, shown(value))).collect()
+}
+
+/// The type these members describe, or the field that is wrong and what is there.
 fn parse(content: Map, built_in: Option<&Kind>) -> Result<Kind, (String, String)> {
     let mut members = built_in.and_then(|kind| serde_json::to_value(kind).ok()).unwrap_or_default();
     match (members.as_object_mut(), serde_json::to_value(content)) {

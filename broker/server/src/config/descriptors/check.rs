@@ -19,6 +19,9 @@ const LISTERS_MAX: usize = 16;
 /// The longest time anything may take or pause: a day.
 const LIMIT_S_MAX: u64 = 86_400;
 
+/// Faults told of one descriptor: a person mends these first.
+const FAULTS_MAX: usize = 20;
+
 /// What can be read of a USB device without opening it.
 const USB_ATTRIBUTES: [&str; 7] =
     ["serial", "product", "manufacturer", "idVendor", "idProduct", "sysfs_path", "tty"];
@@ -65,7 +68,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn require(&mut self, holds: bool, field: &str, wanted: &str, found: impl Into<String>) {
-        if !holds {
+        if !holds && self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault::warning(self.path, field, wanted, found));
         }
     }
@@ -128,8 +131,7 @@ impl Check<'_> {
             self.require(fits, &format!("{field}.{name}"), "4 small hex digits", found);
         }
         let identified = usb.fields.contains_key(&self.kind.identity);
-        let wanted = format!("the identity \"{}\" among the members", self.kind.identity);
-        self.require(identified, &format!("{field}.fields"), &wanted, "none");
+        self.require(identified, &format!("{field}.fields"), "the identity among the members", "none");
         for (name, attribute) in &usb.fields {
             let known = USB_ATTRIBUTES.contains(&attribute.as_str());
             let wanted = format!("one of {}", USB_ATTRIBUTES.join(", "));

@@ -240,6 +240,18 @@ fn p15_a_file_that_is_no_descriptor_is_named() {
 }
 
 #[test]
+fn a_fault_is_short_and_there_are_not_too_many() {
+    let long = "x".repeat(5_000);
+    let names: Vec<_> = (0..100).map(|i| format!("{i} {long}")).collect();
+    let usb = json!([{"usb": {"vendor": long, "fields": {}}}]);
+    let types =
+        Home::new().describe(&json!({"type": "oven", "identity": long, "kept": names, "listers": usb}));
+    let faults: Vec<_> = types.faults().collect();
+    assert!((3..=20).contains(&faults.len()), "{}", faults.len());
+    assert!(faults.iter().all(|fault| fault.message.len() < 3000));
+}
+
+#[test]
 fn the_number_of_descriptors_is_bounded() {
     let home = Home::new();
     for i in 0..=DESCRIPTORS_MAX {
