@@ -29,7 +29,8 @@ class Lab:
         shutil.copytree(ROOT / "config-examples" / "lab", self.config)
         self.write("authkeys", KEYS)
         self.write("adb_server", {"port": 0})  # no test meets an adb server of this host
-        for name, members in {"broker": configuration, **(files or {})}.items():
+        nothing = {"usb_devices": str(home / "usb"), "device_nodes": str(home / "dev")}  # nor its boards
+        for name, members in {"broker": {**nothing, **configuration}, **(files or {})}.items():
             known = self.read(name) if (self.config / f"{name}.json").exists() else {}
             self.write(name, {**known, **members})
         command = [BINARY, "--foreground", "--home", str(home), *AS_ROOT]

@@ -49,8 +49,8 @@ impl PluggedBoard {
                 }
                 Err(fault) => fault,
             };
-            self.sightings.report(self.boards.went(&self.serial, &fault)).await;
             if fault != said {
+                self.sightings.report(self.boards.went(&self.serial, &fault)).await;
                 warn!(board = self.serial, tty = %self.tty.display(), fault, "a relay board is of no use");
                 said = fault;
             }
