@@ -98,6 +98,24 @@ fn p3_the_built_in_types_pass_as_descriptors() {
 }
 
 #[test]
+fn p2_every_member_is_documented() {
+    let page = include_str!("../../../../../docs/configuration.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("`equipment.d/`")).unwrap();
+    let kind = serde_json::to_value(&**KindTable::builtin().get("relay").unwrap()).unwrap();
+    let members = kind.as_object().unwrap().keys().filter(|member| *member != "made_on_demand");
+    let limits = kind["limits"].as_object().unwrap().keys();
+    let all: Vec<_> = members.chain(limits).collect();
+    assert_eq!(all.len(), 12 + 4);
+    for member in all {
+        assert!(section.contains(&format!("\n| `{member}` |")), "{member}");
+    }
+    let example = section.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let Value::Map(example) = file::parse(example.as_bytes()).unwrap() else { panic!("an object") };
+    let oven = parse(example, None).unwrap();
+    assert_eq!((oven.listers.len(), oven.limits.call_s), (3, 600));
+}
+
+#[test]
 fn p3_a_lab_says_only_what_differs_from_a_built_in_type() {
     let home = Home::new();
     home.program("gps");
