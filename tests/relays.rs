@@ -1,9 +1,13 @@
 //! Relays of a board on a pseudo-terminal, plugged into a folder that stands in for the USB. The numbers are
 //! those of `docs/relay.md`; R9 and the second half of R4 wait for restarts.
 
+use std::fs::File;
+use std::io::Write;
+
+use ave_simulated::{Answer, Board};
 use serde_json::{Value, json};
 
-use crate::support::{Board, Bus, Lab, Peer, Plan, plain, raised, wait_until};
+use crate::support::{Bus, Lab, Peer, Plan, plain, raised, wait_until};
 
 const SERIAL: &str = "00099001";
 const LEFT: &str = "00099001.left";
@@ -24,7 +28,7 @@ fn plan(bus: &Bus) -> Plan {
 
 /// A broker with a board that is ready.
 fn lab_with_board() -> (Lab, Bus, Board) {
-    let (bus, board) = (Bus::new(), Board::new());
+    let (bus, board) = (Bus::new(), Board::new().expect("a board"));
     bus.plug(SERIAL, "ttyACM0", &board);
     let lab = plan(&bus).start();
     wait_listed(&lab, "online");
@@ -78,19 +82,19 @@ impl Holder {
 
 #[test]
 fn r4_a_new_board_is_reset_once_and_r5_listed_whichever_came_first() {
-    let (bus, board) = (Bus::new(), Board::new());
+    let (bus, board) = (Bus::new(), Board::new().expect("a board"));
     let lab = plan(&bus).start();
     assert_eq!(listed(&lab), []);
     bus.plug(SERIAL, "ttyACM0", &board);
     wait_listed(&lab, "online");
-    assert_eq!((board.received().as_slice(), board.states()), (&WHOLE_RESET[..], AT_REST));
+    assert_eq!((board.received().as_slice(), board.relays()), (&WHOLE_RESET[..], AT_REST));
     let profiles = lab.admin().result("list_equipment", json!([{"type": "relay", "uid": LEFT}]));
     let circuits = json!({"usb.pc.vcc": 2, "usb.wall.vcc": 6});
     let left = json!({"type": "relay", "uid": LEFT, "circuits": circuits, "power_state": "online"});
     assert_eq!(profiles, json!([left]));
     // The other way round, and what a relay does is not switched again for each that is lent.
     let (_lab, _bus, board) = lab_with_board();
-    assert_eq!((board.received(), board.states()), (vec![], AT_REST));
+    assert_eq!((board.received(), board.relays()), (vec![], AT_REST));
 }
 
 #[test]
@@ -98,9 +102,9 @@ fn r3_switches_reach_the_board_and_are_read_back() {
     let (lab, _bus, board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc", "usb.wall.vcc"]));
     left.set("usb.pc.vcc", false);
-    assert_eq!((board.received(), board.states()), (vec![0x70, 0x5B], 0b1101_1101));
+    assert_eq!((board.received(), board.relays()), (vec![0x70, 0x5B], 0b1101_1101));
     left.set("usb.wall.vcc", true);
-    assert_eq!((board.received(), board.states()), (vec![0x6A, 0x5B], 0b1111_1101));
+    assert_eq!((board.received(), board.relays()), (vec![0x6A, 0x5B], 0b1111_1101));
 }
 
 #[test]
@@ -136,13 +140,15 @@ fn r7_and_102_whatever_ends_a_lease_exactly_its_group_is_reset() {
         board.received();
         end(left);
         lab.wait_available(&[LEFT]);
-        assert_eq!((board.received(), board.states()), (vec![0x66, 0x74, 0x5B], 0b1100_1111));
+        assert_eq!((board.received(), board.relays()), (vec![0x66, 0x74, 0x5B], 0b1100_1111));
     }
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
     left.set("usb.pc.vcc", false);
-    board.set_states(board.states() & 0b0111_1111); // nobody's
+    let mut line = File::options().write(true).open(board.tty().expect("a line")).expect("a line");
+    line.write_all(&[0x76]).expect("an order"); // relay 8 is nobody's
+    wait_until("relay 8 is off", || board.relays() & 0b1000_0000 == 0);
     lab.stop();
-    assert_eq!(board.states(), AT_REST & 0b0111_1111);
+    assert_eq!(board.relays(), AT_REST & 0b0111_1111);
 }
 
 #[test]
@@ -163,10 +169,11 @@ fn r8_stamps_are_seven_numbers_each_later_than_the_last() {
 
 #[test]
 fn r10_and_r13_an_unplugged_board_is_offline_and_lent_to_nobody_who_did_not_ask() {
-    let (lab, bus, board) = lab_with_board();
+    let (lab, bus, mut board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
     left.set("usb.pc.vcc", false);
-    bus.unplug(SERIAL, "ttyACM0");
+    bus.unplug(SERIAL);
+    board.unplug();
     wait_listed(&lab, "offline");
     let (_, message) = raised(&left.call("set_circuit", json!(["usb.pc.vcc", true])));
     assert_eq!(message, "device is offline: board 00099001 was unplugged");
@@ -174,43 +181,51 @@ fn r10_and_r13_an_unplugged_board_is_offline_and_lent_to_nobody_who_did_not_ask(
     assert_eq!(kind, "NoSuch");
     let asked = lab.client().get(json!([{"type": "relay", "power_state": "offline"}]));
     assert_eq!(asked["resources"][0]["uid"], RIGHT);
-    board.set_states(0);
+    board.plug().expect("another line");
     board.received();
     bus.plug(SERIAL, "ttyACM5", &board);
     wait_listed(&lab, "online");
     assert_eq!(board.received(), WHOLE_RESET);
     left.set("usb.pc.vcc", false);
-    assert_eq!(board.states(), AT_REST & !0b10);
+    assert_eq!(board.relays(), AT_REST & !0b10);
 }
 
 #[test]
-fn r10_a_board_that_stops_answering_is_offline_until_it_answers_again() {
+fn r10_a_board_that_is_silent_or_lies_is_offline_until_it_does_as_it_is_told() {
+    let faults = [
+        (Answer::Never, "does not answer within 1 s"),
+        (Answer::Falsely, "says that relay 2 is on after it was switched off"),
+    ];
     let (lab, _bus, board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
-    board.be_silent(true);
-    let (_, message) = raised(&left.call("set_circuit", json!(["usb.pc.vcc", false])));
-    assert_eq!(message, "device is offline: board 00099001 does not answer within 1 s");
-    wait_listed(&lab, "offline");
-    board.be_silent(false);
-    wait_listed(&lab, "online");
-    assert_eq!(board.states(), AT_REST);
+    for (answer, fault) in faults {
+        board.answers(answer);
+        let (_, message) = raised(&left.call("set_circuit", json!(["usb.pc.vcc", false])));
+        assert_eq!(message, format!("device is offline: board 00099001 {fault}"));
+        wait_listed(&lab, "offline");
+        board.answers(Answer::Truly);
+        wait_listed(&lab, "online");
+        assert_eq!(board.relays(), AT_REST);
+    }
 }
 
 #[test]
 fn r11_a_relay_that_could_not_be_reset_is_lent_only_when_it_was() {
-    let (lab, bus, board) = lab_with_board();
+    let (lab, bus, mut board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
     left.set("usb.pc.vcc", false);
-    bus.unplug(SERIAL, "ttyACM0");
+    bus.unplug(SERIAL);
+    board.unplug();
     wait_listed(&lab, "offline");
     left.give_back();
     let broken = lab.admin().result("list_equipment", json!([{"type": "relay", "uid": LEFT}]));
     assert_eq!(broken[0]["broken"], "a reset is owed: device is offline: board 00099001 was unplugged");
     let offline = json!([{"type": "relay", "uid": LEFT, "power_state": "offline"}]);
     assert_eq!(lab.client().get_refused(offline).0, "Busy", "it stays out of the pool");
+    board.plug().expect("another line");
     bus.plug(SERIAL, "ttyACM0", &board);
     lab.wait_available(&[LEFT, RIGHT]);
-    assert_eq!(board.states(), AT_REST);
+    assert_eq!(board.relays(), AT_REST);
     Holder::of(&lab, LEFT, json!(["usb.pc.vcc"])).set("usb.pc.vcc", false);
 }
 
@@ -229,21 +244,21 @@ fn r12_a_script_cannot_reach_anything_but_its_three_calls() {
 fn a_broker_killed_during_a_call_leaves_no_dirty_relay_to_its_successor() {
     let (mut lab, _bus, board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
-    board.be_silent(true);
+    board.answers(Answer::Never);
     left.session.ask(&left.relay, "set_circuit", json!(["usb.pc.vcc", false]));
-    wait_until("the board has switched", || board.states() == AT_REST & !0b10);
+    wait_until("the board has switched", || board.relays() == AT_REST & !0b10);
     lab.kill();
-    board.be_silent(false);
+    board.answers(Answer::Truly);
     board.received();
     lab.restart();
     wait_listed(&lab, "online");
-    assert_eq!((board.received().as_slice(), board.states()), (&WHOLE_RESET[..], AT_REST));
+    assert_eq!((board.received().as_slice(), board.relays()), (&WHOLE_RESET[..], AT_REST));
 }
 
 #[test]
 fn a_board_has_one_owner() {
     let (lab, _bus, board) = lab_with_board();
-    let (bus, another) = (Bus::new(), Board::new());
+    let (bus, another) = (Bus::new(), Board::new().expect("a board"));
     bus.plug(SERIAL, "ttyACM0", &board);
     bus.plug("00099002", "ttyACM1", &another);
     let other = plan(&bus).start();

@@ -6,7 +6,7 @@ mod equipment;
 mod lab;
 mod peer;
 
-pub(crate) use board::{Board, Bus};
+pub(crate) use board::Bus;
 pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
 pub(crate) use lab::{ADMIN, Lab, Plan, SHARE, free_ports};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
