@@ -1,13 +1,13 @@
 //! `--list` and `--list-all`: what a running broker has, one paragraph a piece, or as JSON.
 
-use ave_profile::{Map, Value};
+use ave_profile::{Kind, Map, Value};
 use ave_protocol::arguments::Arguments;
 
 use super::ask::{ANSWER_LIMIT, Question};
 use super::{Failure, Outcome, answer};
-use crate::config::Paths;
+use crate::config::{Paths, Types};
 
-/// The types that are listed, with their title's member and the members shown, in their order
+/// The built-in types that are listed, with their title's member and the members shown, in their order
 /// (Specification 7.3).
 const SHOWN: [(&str, &str, &str, &[&str]); 3] = [
     (
@@ -32,6 +32,9 @@ const SHOWN: [(&str, &str, &str, &[&str]); 3] = [
     ("relay", "Relay", "uid", &["circuits", "power_state"]),
 ];
 
+/// How much room the names of members have: as much as the longest of [`SHOWN`] needs.
+const LABEL_CHARS: usize = "product.model".len();
+
 /// Prints what the broker of this home answers to `call`.
 pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) -> Outcome {
     let question = Question { doing: "list", call, arguments: Arguments::default(), limit: ANSWER_LIMIT };
@@ -39,33 +42,62 @@ pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) 
     if json {
         return answer(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
     }
+    let types = Types::load(paths);
+    let own = |kind: &str| types.described(kind).and_then(|_| types.kinds().get(kind));
     let profiles = listed.as_list().unwrap_or_default().iter().filter_map(Value::as_map);
-    let paragraphs: Vec<String> = profiles.filter_map(paragraph).collect();
+    let paragraphs: Vec<String> = profiles
+        .filter_map(|profile| paragraph(profile).or_else(|| Some(whole(profile, own(kind(profile)?)?))))
+        .collect();
     if paragraphs.is_empty() { Ok(()) } else { answer(paragraphs.join("\n\n")) }
 }
 
-/// One piece, if its type is listed.
-fn paragraph(profile: &Map) -> Option<String> {
-    let kind = profile.get("type")?.as_str()?;
-    let (_, title, named_by, members) = SHOWN.iter().find(|(name, ..)| *name == kind)?;
-    let width = SHOWN.iter().flat_map(|(.., members)| members.iter()).map(|name| name.len()).max()?;
-    let name = profile.get(*named_by).map(shown).unwrap_or_default();
-    let mut lines = vec![format!("{title} {name}").trim_end().to_owned()];
-    for member in members.iter().chain(&["broken"]) {
-        if let Some(value) = profile.get(*member) {
-            lines.push(format!("    {member:width$}  {}", shown(value)));
-        }
-    }
-    Some(lines.join("\n"))
+fn kind(profile: &Map) -> Option<&str> {
+    profile.get("type")?.as_str()
 }
 
-/// A value on one line. Whoever reported it has no say over the terminal.
+/// One piece, if its type is one of [`SHOWN`].
+fn paragraph(profile: &Map) -> Option<String> {
+    let (_, title, named_by, members) = SHOWN.iter().find(|(name, ..)| Some(*name) == kind(profile))?;
+    let members = members.iter().chain(&["broken"]).copied();
+    Some(lines(title, profile.get(*named_by), members, profile))
+}
+
+/// One piece of a type that the lab describes, with all that is known of it.
+fn whole(profile: &Map, kind: &Kind) -> String {
+    let others = |name: &&str| !["type", &kind.identity].contains(name);
+    let members = profile.keys().map(String::as_str).filter(others);
+    lines(&kind.name, profile.get(&kind.identity), members, profile)
+}
+
+fn lines<'m>(
+    title: &str,
+    name: Option<&Value>,
+    members: impl Iterator<Item = &'m str>,
+    profile: &Map,
+) -> String {
+    let name = name.map(shown).unwrap_or_default();
+    let mut lines = vec![format!("{title} {name}").trim_end().to_owned()];
+    for member in members {
+        if let Some(value) = profile.get(member) {
+            let label = plain(member);
+            lines.push(format!("    {label:LABEL_CHARS$}  {}", shown(value)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// A value on one line.
 fn shown(value: &Value) -> String {
     let text = match (value, value.names()) {
         (Value::Text(text), _) => text.clone(),
         (_, Some(names)) => names.join(","),
         (other, None) => other.to_string(),
     };
+    plain(&text)
+}
+
+/// Whoever reported or described something has no say over the terminal.
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -97,6 +129,14 @@ mod tests {
         assert_eq!(paragraph_of(broken).unwrap(), "Powermeter\n    broken         it did not close");
         assert_eq!(paragraph_of(json!({"type": "powermeter"})).unwrap(), "Powermeter");
         assert_eq!(paragraph_of(json!({"type": "wlan", "uid": "w"})), None);
+    }
+
+    #[test]
+    fn a_piece_of_a_lab_s_own_type_is_shown_whole() {
+        let kind = serde_json::from_value(json!({"type": "oven", "identity": "name"})).unwrap();
+        let oven = Value::from(json!({"type": "oven", "name": "a", "room": 7, "trays": ["deep"]}));
+        let lines = ["oven a", "    room           7", "    trays          deep"];
+        assert_eq!(whole(oven.as_map().unwrap(), &kind), lines.join("\n"));
     }
 
     #[test]

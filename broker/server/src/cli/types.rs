@@ -8,6 +8,7 @@ use std::path::Path;
 use ave_profile::{Allocations, Kind, Lister, Opening, Reset, Rule};
 use serde::Serialize;
 
+use super::lists::plain;
 use super::{Failure, Outcome, answer};
 use crate::config::{Fault, Paths, Types};
 use crate::drivers;
@@ -95,10 +96,7 @@ impl<'t> Shown<'t> {
             let fields = kind.fields.iter().map(|(name, sentence)| format!("{name:width$}  {sentence}"));
             lines.extend(block("members", fields));
         }
-        // Whoever wrote a descriptor has no say over the terminal.
-        let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-        let lines: Vec<String> = lines.iter().map(|line| line.chars().map(plain).collect()).collect();
-        lines.join("\n")
+        lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("\n")
     }
 }
 
