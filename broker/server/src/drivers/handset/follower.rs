@@ -97,8 +97,9 @@ impl Follower {
     }
 
     async fn look(&mut self, facts: &Facts) -> Seen {
+        let device = self.site.server.device(&self.serial);
         let found = match facts.has_adb() {
-            true => probe::everything(&self.site.server.device(&self.serial), self.platform).await,
+            true => probe::everything(&device, self.platform).await,
             false => None,
         };
         self.platform = found.as_ref().map(|found| found.platform).filter(|known| *known != Platform::Adb);
@@ -106,16 +107,19 @@ impl Follower {
             self.enumerating_since = None;
             return Seen { state: found.state, found: Some(found), pause: Some(PROBE_PAUSE) };
         }
-        let state = facts.state_without_shell();
+        // Its link may have just broken, or its shell may work next time.
+        let retry = facts.has_adb().then_some(PROBE_PAUSE);
+        let state = match retry {
+            Some(_) => facts.clone().with_adb(probe::adb_state(&device).await).state_without_shell(),
+            None => facts.state_without_shell(),
+        };
         if state != PowerState::Enumeration {
             self.enumerating_since = None;
-            return Seen { state, found: None, pause: None };
+            return Seen { state, found: None, pause: retry };
         }
-        let (state, mut pause) = self.enumerating();
-        if facts.has_adb() && state == PowerState::Enumeration {
-            pause = pause.min(PROBE_PAUSE); // its shell may work next time
-        }
-        Seen { state, found: None, pause: Some(pause) }
+        let (state, pause) = self.enumerating();
+        let retry = retry.filter(|_| state == PowerState::Enumeration);
+        Seen { state, found: None, pause: Some(retry.map_or(pause, |retry| retry.min(pause))) }
     }
 
     /// What to call a handset that still enumerates, and for how long.

@@ -26,6 +26,9 @@ pub(super) const ENUMERATION_LIMIT: Duration = Duration::from_secs(120);
 /// For how long that is said before it is watched for as long again.
 pub(super) const DRAINING_SHOWN: Duration = Duration::from_secs(10);
 
+/// The pause between two looks at the adb server's list for what it does not push.
+pub(super) const LIST_PAUSE: Duration = Duration::from_millis(500);
+
 /// The pause before an adb server that is not there is looked for again.
 pub(super) const SERVER_PAUSE: Duration = Duration::from_secs(1);
 

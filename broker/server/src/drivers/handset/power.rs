@@ -7,7 +7,7 @@ use ave_protocol::arguments::Bound;
 use tokio::time::{sleep, timeout};
 
 use super::device::{Answer, Handset, timed_out};
-use super::limits::{ADB_PAUSE, LOOK_LIMIT, WAIT_PAUSE};
+use super::limits::{ADB_PAUSE, WAIT_PAUSE};
 use super::probe;
 use crate::drivers::arguments::Take;
 
@@ -68,9 +68,7 @@ impl Handset {
         }
         // What the watch last saw, and what the adb server says now.
         let facts = self.site.picture.borrow().get(self.serial()).cloned().unwrap_or_default();
-        let adb = timeout(LOOK_LIMIT, self.device.state()).await;
-        let adb = adb.ok().and_then(Result::ok);
-        facts.with_adb(adb).state_without_shell()
+        facts.with_adb(probe::adb_state(&self.device).await).state_without_shell()
     }
 
     /// Whether its shell works.

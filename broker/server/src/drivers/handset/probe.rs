@@ -72,6 +72,11 @@ pub(super) async fn state(device: &Device, android: bool) -> Option<PowerState> 
     Some(without_boot(device, android).await)
 }
 
+/// What the adb server calls its state, if it lists the device and can reach it.
+pub(super) async fn adb_state(device: &Device) -> Option<String> {
+    timeout(LOOK_LIMIT, device.state()).await.ok()?.ok()
+}
+
 /// Everything the watch wants to know, if the device's shell works. What it runs is not asked for again.
 pub(super) async fn everything(device: &Device, known: Option<Platform>) -> Option<Found> {
     let line = match known {

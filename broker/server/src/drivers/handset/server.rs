@@ -1,16 +1,16 @@
-//! The adb server's list of devices, pushed whenever it changes. Nothing here starts a server: one that is not
-//! there is waited for.
+//! The adb server's list of devices, kept up to date. Nothing here starts a server: one that is not there is waited
+//! for.
 
 use std::sync::Arc;
 
 use ave_adb::{AdbError, Server, Sighted};
 use tokio::sync::watch::Sender;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::limits::SERVER_PAUSE;
+use super::limits::{LIST_PAUSE, SERVER_PAUSE};
 
-/// The list as it was last pushed; empty while there is no server.
+/// The list as it was last; empty while there is no server.
 pub(super) type Listing = Arc<[Sighted]>;
 
 /// Keeps the list up to date for as long as somebody wants it.
@@ -40,10 +40,16 @@ async fn track(server: &Server, list: &Sender<Listing>, greet: impl FnOnce()) ->
     };
     let mut greet = Some(greet);
     loop {
-        match tracker.next().await {
-            Ok(devices) => list.send_replace(devices.into()),
+        // The server pushes whoever comes and goes, but not that a link over TCP broke: that its list says.
+        let devices = match timeout(LIST_PAUSE, tracker.next()).await {
+            Ok(pushed) => pushed,
+            Err(_) => server.devices().await,
+        };
+        let devices: Listing = match devices {
+            Ok(devices) => devices.into(),
             Err(error) => return error,
         };
+        list.send_if_modified(|known| std::mem::replace(known, devices.clone()) != devices);
         if let Some(greet) = greet.take() {
             greet();
         }
