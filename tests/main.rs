@@ -9,6 +9,7 @@ mod command_line;
 mod endings;
 mod envelope;
 mod faults;
+mod handsets;
 mod hostile;
 mod relays;
 mod rights;

@@ -16,6 +16,8 @@ mod processes;
 mod properties;
 mod server;
 mod shell;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod unit;
 mod watch;

@@ -1,0 +1,60 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use super::*;
+
+#[tokio::test]
+async fn h24_a_remote_end_is_forwarded_once_and_data_passes() {
+    let lab = Lab::new();
+    let mut handset = lab.open().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let remote = format!("tcp:{}", listener.local_addr().unwrap().port());
+    let token = handset.good("open_forwarded_port", json!([remote])).await;
+    assert_eq!(handset.good("open_forwarded_port", json!([remote])).await, token);
+    assert_eq!(lab.forwards().len(), 1);
+    let serial = lab.phone.serial();
+    let own = handset.good("list_forwarded_ports", json!([])).await;
+    assert_eq!(own, json!([[serial, token, remote]]));
+
+    let echo = thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut bytes = [0; 5];
+        peer.read_exact(&mut bytes).unwrap();
+        peer.write_all(&bytes).unwrap();
+    });
+    let port: u16 = token.as_str().unwrap().strip_prefix("tcp:").unwrap().parse().unwrap();
+    let mut through = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    through.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    through.write_all(b"hello").unwrap();
+    let mut bytes = [0; 5];
+    through.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+    echo.join().unwrap();
+
+    handset.good("close_forwarded_port", json!([token])).await;
+    let message = format!("no such port forwarding entry: {}", token.as_str().unwrap());
+    handset.fails("close_forwarded_port", json!([token]), &message).await;
+    handset.fails("close_forwarded_port", json!([5]), "invalid port forwarding entry").await;
+    assert_eq!(lab.forwards(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn h24_all_leaves_the_rules_of_others() {
+    let lab = Lab::new();
+    let serial = lab.phone.serial();
+    assert!(lab.adb.adb(&["-s", &serial, "forward", "tcp:0", "tcp:7"]).unwrap().status.success());
+    let mut handset = lab.open().await;
+    for remote in ["tcp:8", "tcp:9"] {
+        handset.good("open_forwarded_port", json!([remote])).await;
+    }
+    assert_eq!(handset.good("list_forwarded_ports", json!([])).await.as_array().map(Vec::len), Some(2));
+    assert_eq!(handset.good("list_forwarded_ports", json!([true])).await.as_array().map(Vec::len), Some(3));
+    handset.good("close_forwarded_port", json!(["all"])).await;
+    let left = lab.forwards();
+    assert!(left.len() == 1 && left[0].ends_with("tcp:7"), "{left:?}");
+    // DEF 6: a rule that was there is taken over, and can be closed.
+    let token = handset.good("open_forwarded_port", json!(["tcp:7"])).await;
+    handset.good("close_forwarded_port", json!([token])).await;
+    assert_eq!(lab.forwards(), [] as [&str; 0]);
+}
