@@ -50,7 +50,7 @@ fuzz:
 	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker --test fuzz
 	AVE_ORACLE_CASES=$$((300 * $(or $(SECONDS),60))) cargo test --locked -p ave-core --test oracle
 
-# Plants five bugs, one at a time, in a copy of the sources: the core's tests must notice each.
+# Plants seven bugs, one at a time, in a copy of the sources: the core's tests must notice each.
 planted:
 	broker/core/tests/planted/run
 

@@ -1,11 +1,12 @@
 //! A small lab, a moment in its life, and what can happen next.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use ave_core::{Core, Door, Event, Moment, Source};
-use ave_profile::{Identity, KindTable, Profile, RequestId, SessionId, Value, Want};
+use ave_profile::{Identity, Kind, KindTable, Profile, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
 use crate::ledger::Ledger;
@@ -34,6 +35,10 @@ pub(crate) enum Deed {
     Leaves(SessionId),
     /// An edge has closed a piece, or could not.
     Closed(SessionId, Identity, bool),
+    /// An administrator wants a piece reset.
+    Resets(Identity),
+    /// An edge has reset a piece, or could not.
+    Mended(Identity, bool),
 }
 
 /// The core and the edges' books at one moment.
@@ -45,6 +50,18 @@ pub(crate) struct Scene {
 }
 
 impl Lab {
+    /// The built-in types, and one whose pieces two sessions may hold at once.
+    fn kinds() -> KindTable {
+        let camera = json!({"type": "camera", "identity": "uid", "allocations": 2});
+        let camera: Kind = serde_json::from_value(camera).expect("a type");
+        KindTable::new(KindTable::builtin().iter().map(|kind| Kind::clone(kind)).chain([camera]))
+    }
+
+    /// How many sessions may hold a piece at once.
+    pub(crate) fn allocations(&self, item: &Identity) -> usize {
+        if &*item.kind == "camera" { 2 } else { 1 }
+    }
+
     /// All sessions there will ever be.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> + use<> {
         (1..=self.clients).map(SessionId)
@@ -54,7 +71,7 @@ impl Lab {
 impl Scene {
     /// The lab before anybody came.
     pub(crate) fn of(lab: &Lab) -> Scene {
-        let mut scene = Scene { core: Core::new(KindTable::builtin()), ledger: Ledger::default(), opened: 0 };
+        let mut scene = Scene { core: Core::new(Lab::kinds()), ledger: Ledger::default(), opened: 0 };
         let ready = |item: &Identity| {
             let mut profile = short(item);
             let state = if &*item.kind == "handset" { "boot_completed" } else { "online" };
@@ -62,9 +79,9 @@ impl Scene {
             profile
         };
         let profiles = lab.pieces.iter().map(ready).collect();
-        scene.apply(Event::Reported { source: Source::File, profiles, request: None });
+        scene.apply(lab, Event::Reported { source: Source::File, profiles, request: None });
         let stacks = lab.stacks.iter().map(|stack| stack.iter().map(short).collect()).collect();
-        scene.apply(Event::StacksSet { stacks });
+        scene.apply(lab, Event::StacksSet { stacks });
         scene
     }
 
@@ -73,6 +90,11 @@ impl Scene {
         let mut deeds = Vec::new();
         if self.opened < lab.clients {
             deeds.push(Deed::Opens(SessionId(self.opened + 1)));
+        }
+        if lab.breaks {
+            deeds.extend(lab.pieces.iter().cloned().map(Deed::Resets));
+            let mending = self.ledger.mending();
+            deeds.extend(mending.flat_map(|item| [true, false].map(|well| Deed::Mended(item.clone(), well))));
         }
         for session in lab.sessions() {
             let closing: Vec<Identity> = self.ledger.closing(session).collect();
@@ -95,7 +117,7 @@ impl Scene {
     }
 
     /// What is after this has happened.
-    pub(crate) fn after(&self, deed: &Deed) -> Scene {
+    pub(crate) fn after(&self, lab: &Lab, deed: &Deed) -> Scene {
         let mut scene = self.clone();
         let request = RequestId(0);
         let event = match deed.clone() {
@@ -113,23 +135,35 @@ impl Scene {
             }
             Deed::Leaves(session) => Event::SessionEnded { session },
             Deed::Closed(session, item, well) => {
-                scene.ledger.closed(&item, well);
-                Event::Closed { session, item, outcome: if well { Ok(()) } else { Err("stuck".into()) } }
+                scene.ledger.closed(session, &item, well);
+                Event::Closed { session, item, outcome: outcome(well) }
+            }
+            Deed::Resets(item) => Event::ResetAsked { item, request: None },
+            Deed::Mended(item, well) => {
+                scene.ledger.reset(&item, well);
+                Event::ResetDone { item, request: None, outcome: outcome(well) }
             }
         };
-        scene.apply(event);
+        scene.apply(lab, event);
         scene
     }
 
-    fn apply(&mut self, event: Event) {
+    fn apply(&mut self, lab: &Lab, event: Event) {
         let effects = self.core.apply(Moment::default(), event);
         self.core.check();
-        effects.into_iter().for_each(|effect| self.ledger.enter(effect));
+        effects.into_iter().for_each(|effect| self.ledger.enter(lab, effect));
     }
 
     /// What can be had, by the core's list.
     pub(crate) fn available(&self) -> Vec<Identity> {
         identities(self.core.available(None))
+    }
+
+    /// What could not be closed, by the core's list.
+    pub(crate) fn broken(&self) -> BTreeSet<Identity> {
+        let listed = self.core.equipment(None);
+        let broken = listed.iter().filter(|profile| profile.contains_key("broken"));
+        broken.map(|profile| identity(profile)).collect()
     }
 
     /// What a session holds, or all, by the core's list.
@@ -161,6 +195,10 @@ impl fmt::Debug for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.ledger.fmt(f)
     }
+}
+
+fn outcome(well: bool) -> Result<(), String> {
+    if well { Ok(()) } else { Err("stuck".to_owned()) }
 }
 
 /// The piece `value` of type `kind`.
