@@ -11,6 +11,7 @@ mod envelope;
 mod faults;
 mod handsets;
 mod hostile;
+mod mending;
 mod relays;
 mod rights;
 mod sessions;

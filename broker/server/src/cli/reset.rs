@@ -14,7 +14,7 @@ pub(super) fn reset(paths: &Paths, named: &str, admin: Option<&str>) -> Outcome 
     let arguments = Arguments::positional([profile]);
     let limit = RESET_GIVE_UP + ANSWER_LIMIT;
     Question { doing: "reset", call: "reset_equipment", arguments, limit }.ask(paths, admin)?;
-    answer(format_args!("{item} can be lent again"))
+    answer(format_args!("{item} is reset"))
 }
 
 fn piece(kinds: &KindTable, named: &str) -> Result<(Identity, Profile), Failure> {
