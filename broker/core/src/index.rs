@@ -234,8 +234,16 @@ mod tests {
     use serde_json::{Value as Json, json};
     use std::collections::BTreeMap;
 
+    /// The built-in types, and one with every rule.
+    fn kinds() -> KindTable {
+        let camera = json!({"type": "camera", "identity": "uid",
+            "rules": {"circuits": "names", "size": "one_of", "note": "ignore"}});
+        let camera: Kind = serde_json::from_value(camera).unwrap();
+        KindTable::new(KindTable::builtin().iter().map(|kind| Kind::clone(kind)).chain([camera]))
+    }
+
     fn found(known: serde_json::Value, wanted: serde_json::Value) -> bool {
-        let kinds = KindTable::builtin();
+        let kinds = kinds();
         let (known, wanted) = (Profile::of(known), Profile::of(wanted));
         let kind = kinds.get(known.kind().unwrap()).unwrap();
         let mut index = Index::default();
@@ -273,6 +281,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_a_choice_of_several_values_is_not_exact() {
+        let kinds = kinds();
+        let camera = kinds.get("camera").unwrap();
+        let exact = |request| wanted(camera, &Profile::of(request)).map(|wanted| wanted.exact);
+        assert_eq!(exact(json!({"size": [1, 2]})), Some(false));
+        assert_eq!(exact(json!({"size": [1], "note": [1, 2], "circuits": ["x", "y"]})), Some(true));
+        assert_eq!(exact(json!({"size": []})), None);
+    }
+
     fn value() -> impl Strategy<Value = Json> {
         let scalar = prop_oneof![
             prop_oneof![Just(json!("a")), Just(json!("b")), Just(json!("")), Just(json!(null))],
@@ -291,13 +309,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn having_all_keys_is_matching(
-            known in proptest::collection::btree_map("circuits|n", value(), 0..3),
-            wanted in proptest::collection::btree_map("circuits|n", value(), 0..3),
+        fn having_all_keys_is_matching_where_it_is_exact(
+            known in proptest::collection::btree_map("circuits|n|size|note", value(), 0..4),
+            wanted in proptest::collection::btree_map("circuits|n|size|note", value(), 0..4),
         ) {
             let typed = |members| {
                 let mut members: BTreeMap<String, Json> = members;
-                members.insert("type".to_owned(), json!("relay"));
+                members.insert("type".to_owned(), json!("camera"));
                 json!(members)
             };
             found(typed(known), typed(wanted));

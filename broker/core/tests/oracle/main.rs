@@ -5,9 +5,11 @@
 mod brute;
 mod expected;
 mod history;
+mod lists;
 mod naive;
 mod notable;
 mod world;
+mod written;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

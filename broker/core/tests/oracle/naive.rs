@@ -2,58 +2,56 @@
 //! with the core but the vocabulary, and takes its truth from the specification.
 
 use ave_core::{Door, Event, Granted, Source};
-use ave_profile::{
-    Allocations, Identity, Kept, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want,
-};
+use ave_profile::{Identity, Kept, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want};
 
 use crate::brute::Reason;
 use crate::expected::{Expected, Piece};
 
 /// What there is, who holds it, and nothing else.
 pub(crate) struct Naive {
-    kinds: KindTable,
-    records: Vec<Record>,
-    stacks: Vec<Vec<Profile>>,
+    pub(crate) kinds: KindTable,
+    pub(crate) records: Vec<Record>,
+    pub(crate) stacks: Vec<Vec<Profile>>,
     host: Option<Profile>,
     /// Open sessions, and what each has yielded at the broker but not yet at the session.
-    sessions: Vec<(SessionId, Vec<Identity>)>,
+    pub(crate) sessions: Vec<(SessionId, Vec<Identity>)>,
     /// In the order of the grants.
-    holds: Vec<Hold>,
+    pub(crate) holds: Vec<Hold>,
     /// In the order in which pieces broke for the first time.
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
-struct Record {
-    item: Identity,
-    profile: Profile,
-    source: Source,
+pub(crate) struct Record {
+    pub(crate) item: Identity,
+    pub(crate) profile: Profile,
+    pub(crate) source: Source,
 }
 
 /// An allocation of a piece.
-struct Hold {
-    session: SessionId,
-    item: Identity,
-    state: State,
+pub(crate) struct Hold {
+    pub(crate) session: SessionId,
+    pub(crate) item: Identity,
+    pub(crate) state: State,
     /// The other members of its stacks when it was granted.
-    entangled: Vec<Identity>,
+    pub(crate) entangled: Vec<Identity>,
     /// All that is known of a workspace, which has no record.
-    workspace: Option<Profile>,
+    pub(crate) workspace: Option<Profile>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+pub(crate) enum State {
     Held,
     Closing,
 }
 
 /// A piece that could not be closed.
-struct Fault {
-    item: Identity,
-    reason: String,
-    mending: bool,
+pub(crate) struct Fault {
+    pub(crate) item: Identity,
+    pub(crate) reason: String,
+    pub(crate) mending: bool,
     /// What its allocations were entangled with.
-    entangled: Vec<Identity>,
-    workspace: Option<Profile>,
+    pub(crate) entangled: Vec<Identity>,
+    pub(crate) workspace: Option<Profile>,
 }
 
 impl Naive {
@@ -360,120 +358,6 @@ impl Naive {
         }
         Ok(())
     }
-}
-
-/// What a look at the lists shows.
-impl Naive {
-    pub(crate) fn identity(&self, profile: &Profile) -> Option<Identity> {
-        self.kinds.identity(profile)
-    }
-
-    pub(crate) fn is_open(&self, session: SessionId) -> bool {
-        self.sessions.iter().any(|(id, _)| *id == session)
-    }
-
-    /// Equipment with a record, in the order of the list.
-    pub(crate) fn known(&self) -> Vec<Identity> {
-        self.records.iter().map(|record| record.item.clone()).collect()
-    }
-
-    pub(crate) fn available(&self) -> Vec<Identity> {
-        self.known().into_iter().filter(|item| self.has_room(item)).collect()
-    }
-
-    /// Workspaces that exist.
-    pub(crate) fn workspaces(&self) -> Vec<Identity> {
-        let held = self.holds.iter().filter(|hold| hold.workspace.is_some()).map(|hold| &hold.item);
-        let broken = self.faults.iter().filter(|fault| fault.workspace.is_some()).map(|fault| &fault.item);
-        held.chain(broken).cloned().collect()
-    }
-
-    /// What is listed as broken, and why.
-    pub(crate) fn broken(&self) -> Vec<(Identity, String)> {
-        let listed = [self.known(), sorted(self.workspaces())].concat();
-        let fault = |item: Identity| {
-            let fault = self.faults.iter().find(|fault| fault.item == item)?;
-            Some((item, fault.reason.clone()))
-        };
-        listed.into_iter().filter_map(fault).collect()
-    }
-
-    /// What a session holds, or all sessions.
-    pub(crate) fn allocations(&self, of: Option<SessionId>) -> Vec<Identity> {
-        let held = self.holds.iter().filter(|hold| hold.state == State::Held);
-        held.filter(|hold| of.is_none_or(|of| of == hold.session)).map(|hold| hold.item.clone()).collect()
-    }
-
-    /// What nobody can have because of what a session holds, or all sessions.
-    pub(crate) fn collateral(&self, of: Option<SessionId>) -> Vec<Identity> {
-        let holds = self
-            .holds
-            .iter()
-            .filter(|hold| of.is_none_or(|of| (of, State::Held) == (hold.session, hold.state)));
-        let faults = self.faults.iter().filter(|_| of.is_none());
-        let entangled = holds.map(|hold| &hold.entangled).chain(faults.map(|fault| &fault.entangled));
-        let mut items: Vec<Identity> = entangled.flatten().cloned().collect();
-        items.retain(|item| !self.is_taken(item));
-        items.sort();
-        items.dedup();
-        items
-    }
-
-    pub(crate) fn stacks(&self) -> Vec<Vec<Identity>> {
-        let identities =
-            |stack: &Vec<Profile>| stack.iter().filter_map(|short| self.kinds.identity(short)).collect();
-        self.stacks.iter().map(identities).collect()
-    }
-
-    /// All other members of all stacks with this piece.
-    pub(crate) fn entangled(&self, item: &Identity) -> Vec<Identity> {
-        let stacks = self.stacks().into_iter().filter(|stack| stack.contains(item));
-        stacks.flatten().filter(|other| other != item).collect()
-    }
-
-    /// Somebody has it, or broke it.
-    pub(crate) fn is_taken(&self, item: &Identity) -> bool {
-        self.holds.iter().any(|hold| hold.item == *item) || self.is_broken(item)
-    }
-
-    fn is_broken(&self, item: &Identity) -> bool {
-        self.faults.iter().any(|fault| fault.item == *item)
-    }
-
-    /// It is whole and nobody's collateral, and fewer have it than may.
-    fn has_room(&self, item: &Identity) -> bool {
-        let holders = self.holds.iter().filter(|hold| hold.item == *item).count();
-        let room = match self.kinds.get(&item.kind).unwrap().allocations {
-            Allocations::AtMost(most) => holders < most.get() as usize,
-            Allocations::Unlimited(_) => true,
-        };
-        let entangled = self.holds.iter().map(|hold| &hold.entangled);
-        let mut entangled = entangled.chain(self.faults.iter().map(|fault| &fault.entangled));
-        room && !self.is_broken(item) && !entangled.any(|entangled| entangled.contains(item))
-    }
-
-    /// As far as it alone is concerned, this session could have it, and has not yet.
-    pub(crate) fn is_free_for(&self, session: SessionId, item: &Identity) -> bool {
-        let mine = self.holds.iter().any(|hold| (hold.session, &hold.item) == (session, item));
-        self.has_room(item) && !mine
-    }
-
-    pub(crate) fn fits(&self, request: &Profile, item: &Identity) -> bool {
-        let kind = self.kinds.get(request.kind().unwrap()).unwrap();
-        self.records.iter().any(|record| record.item == *item && kind.matches(request, &record.profile))
-    }
-
-    fn profile(&self, item: &Identity) -> Option<&Profile> {
-        let records = self.records.iter().find(|record| record.item == *item).map(|record| &record.profile);
-        let holds = || self.holds.iter().find(|hold| hold.item == *item)?.workspace.as_ref();
-        let faults = || self.faults.iter().find(|fault| fault.item == *item)?.workspace.as_ref();
-        records.or_else(holds).or_else(faults)
-    }
-}
-
-fn sorted(mut items: Vec<Identity>) -> Vec<Identity> {
-    items.sort();
-    items
 }
 
 fn is_workspace(request: &Profile) -> bool {
