@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::lists::plain;
 use super::{Failure, Outcome, answer};
+use crate::config::descriptors::List;
 use crate::config::{Fault, Paths, Types};
 use crate::drivers;
 
@@ -60,7 +61,7 @@ impl<'t> Shown<'t> {
     fn of(name: &'t str, types: &'t Types, paths: &Paths) -> Shown<'t> {
         let description = types.kinds().get(name).map(|kind| &**kind);
         let mut faults = types.disabled().get(name).cloned().unwrap_or_default();
-        let lists = description.map(|kind| types.lists(kind, paths)).unwrap_or_default();
+        let lists = description.map(|kind| List::of(kind, paths)).unwrap_or_default();
         faults.extend(lists.iter().flat_map(|list| list.faults()));
         let calls = drivers::calls(name);
         let program = description.is_some_and(|kind| kind.driver.is_some());

@@ -1,5 +1,6 @@
 //! Every fault of every configuration file at once, for people: what `ave-broker --check` prints.
 
+use super::descriptors::List;
 use super::devantech::DevantechConfig;
 use super::equipment::Equipment;
 use super::{AuthKeys, BrokerConfig, Fault, Paths, Severity, Types, adb_server, handset, workspace};
@@ -19,18 +20,17 @@ pub fn faults(paths: &Paths) -> Vec<Fault> {
         Ok(equipment) => faults.extend(equipment.skipped),
         Err(fault) => faults.push(*fault),
     }
-    faults.extend(types.faults().cloned());
-    for list in types.kinds().iter().flat_map(|kind| types.lists(kind, paths)) {
-        faults.extend(list.faults());
-    }
     faults.extend(DevantechConfig::faults(paths));
     for fault in &mut faults {
-        if fault.severity == Severity::Error && fault.field.is_empty() && !fault.file.exists() {
+        if fault.field.is_empty() && !fault.file.exists() {
             fault.severity = Severity::Warning;
             fault.wanted = "a file".to_owned();
             fault.found = "none (the next start writes it)".to_owned();
         }
     }
+    faults.extend(types.faults().cloned());
+    let lists = types.kinds().iter().flat_map(|kind| List::of(kind, paths));
+    faults.extend(lists.flat_map(|list| list.faults()));
     faults
 }
 

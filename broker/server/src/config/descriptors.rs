@@ -99,15 +99,6 @@ impl Types {
     pub fn faults(&self) -> impl Iterator<Item = &Fault> {
         self.folder_faults.iter().chain(self.disabled.values().flatten())
     }
-
-    /// The static lists that a type names.
-    pub fn lists(&self, kind: &Kind, paths: &Paths) -> Vec<List> {
-        let files = kind.listers.iter().filter_map(|lister| match lister {
-            Lister::File(file) => Some(paths.config().join(&file.path)),
-            Lister::Usb(_) | Lister::Command(_) => None,
-        });
-        files.map(|path| List::new(kind, path)).collect()
-    }
 }
 
 /// The files of the folder, by the type each describes.

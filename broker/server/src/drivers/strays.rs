@@ -34,12 +34,14 @@ const ENVIRONMENT_BYTES_MAX: u64 = 1 << 20;
 /// How many would not go.
 pub(crate) fn kill(name: &str, value: &Path, groups: &[Pid]) -> Result<(), String> {
     let mark = [name.as_bytes(), b"=", value.as_os_str().as_encoded_bytes()].concat();
-    let mut found = 0;
+    let (mut found, mut none_before) = (0, false);
     for _ in 0..KILL_ROUNDS_MAX {
         found = kill_once(&mark, groups);
-        if found == 0 {
+        // Once is not enough: a process that is just starting a program shows no environment.
+        if found == 0 && none_before {
             return Ok(());
         }
+        none_before = found == 0;
         thread::sleep(KILL_PAUSE);
     }
     Err(format!("{found} processes of {} cannot be killed", value.display()))

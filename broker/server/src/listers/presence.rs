@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_only_changes_are_told_and_what_is_missing_is_offline_once() {
+    fn p_5_only_changes_are_told_and_what_is_missing_is_offline_once() {
         let kind = KindTable::builtin().get("powermeter").unwrap().clone();
         let mut presence = Presence::new(kind, vec!["device_node".into()]);
         let (a, b) = (meter("a", Some("1")), meter("b", Some("2")));

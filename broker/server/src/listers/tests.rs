@@ -98,7 +98,7 @@ fn is_running(pid: &str) -> bool {
 }
 
 #[tokio::test]
-async fn p4_a_static_list_says_what_there_is() {
+async fn p_4_a_static_list_says_what_there_is() {
     let kitchen = Kitchen::new();
     let mut watch = FileWatch::new(List::new(&kitchen.kind, kitchen.file("ovens.json")));
     let sightings = Sightings::new(kitchen.hub.clone(), 0);
@@ -123,7 +123,7 @@ async fn p4_a_static_list_says_what_there_is() {
 }
 
 #[tokio::test]
-async fn p4_a_static_list_is_read_again_when_it_changes() {
+async fn p_4_a_static_list_is_read_again_when_it_changes() {
     let kitchen = Kitchen::new();
     let list = List::new(&kitchen.kind, kitchen.file("ovens.json"));
     let watch = kitchen.watch(FileWatch::new(list));
@@ -135,7 +135,7 @@ async fn p4_a_static_list_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn p4_a_program_lists_the_pieces_and_p5_what_it_lists_no_more_is_offline() {
+async fn p_4_a_program_lists_the_pieces_and_p_5_what_it_lists_no_more_is_offline() {
     let kitchen = Kitchen::new();
     kitchen
         .write("list", json!([oven("a"), {"type": "oven", "uid": "b", "power_state": "warming"}, oven("a")]));
@@ -149,7 +149,7 @@ async fn p4_a_program_lists_the_pieces_and_p5_what_it_lists_no_more_is_offline()
 }
 
 #[tokio::test]
-async fn p5_the_pieces_of_a_lister_that_fails_are_offline_after_its_grace_time() {
+async fn p_5_the_pieces_of_a_lister_that_fails_are_offline_after_its_grace_time() {
     let failures = [
         "exit 3",
         "echo garbage",
@@ -201,7 +201,7 @@ async fn a_lister_finds_little_around_it() {
 }
 
 #[tokio::test]
-async fn p5_a_lister_ends_with_its_watch_and_leaves_nothing() {
+async fn p_5_a_lister_ends_with_its_watch_and_leaves_nothing() {
     let kitchen = Kitchen::new();
     let watch =
         kitchen.run("sleep 1000 & echo $! >child.part; mv child.part child; echo $$ >self; sleep 1000");
@@ -213,7 +213,7 @@ async fn p5_a_lister_ends_with_its_watch_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn p5_what_a_dead_broker_left_is_swept() {
+async fn p_5_what_a_dead_broker_left_is_swept() {
     let home = tempfile::tempdir().unwrap();
     let place = |home: &Path| Place { folder: home.into(), home: home.into() };
     let words = ["sleep", "1000"].map(str::to_owned);

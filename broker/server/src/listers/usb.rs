@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn p4_a_device_becomes_a_profile_and_p5_an_unplugged_one_is_offline() {
+    fn p_4_a_device_becomes_a_profile_and_p_5_an_unplugged_one_is_offline() {
         let mut watch = watching(Some("00dd"));
         let online = json!({
             "type": "powermeter", "uid": "a", "power_state": "online", "room": 7, "product": "PM-1",

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ave_profile::{Kind, KindTable};
+use ave_profile::{Kind, KindTable, Lister};
 
-use crate::config::Fault;
 use crate::config::equipment::Equipment;
+use crate::config::{Fault, Paths};
 
 /// One list.
 #[derive(Clone, Debug)]
@@ -18,6 +18,15 @@ impl List {
     /// The list of this type's pieces at `path`.
     pub fn new(kind: &Kind, path: PathBuf) -> List {
         List { path, kinds: KindTable::new([kind.clone()]) }
+    }
+
+    /// The lists that a type names.
+    pub fn of(kind: &Kind, paths: &Paths) -> Vec<List> {
+        let files = kind.listers.iter().filter_map(|lister| match lister {
+            Lister::File(file) => Some(paths.config().join(&file.path)),
+            Lister::Usb(_) | Lister::Command(_) => None,
+        });
+        files.map(|path| List::new(kind, path)).collect()
     }
 
     /// Where it is.

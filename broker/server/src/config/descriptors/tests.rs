@@ -49,7 +49,7 @@ fn names(types: &Types) -> Vec<&str> {
 const SEVEN: [&str; 7] = ["beryllium", "handset", "powermeter", "relay", "testdrive", "wlan", "workspace"];
 
 #[test]
-fn p1_p2_a_file_describes_a_new_type() {
+fn p_1_p_2_a_file_describes_a_new_type() {
     let home = Home::new();
     home.program("drive");
     let types = home.describe(&json!({
@@ -73,11 +73,11 @@ fn p1_p2_a_file_describes_a_new_type() {
         types.described("oven").unwrap().folder,
         fs::canonicalize(home.paths().equipment_d()).unwrap()
     );
-    assert_eq!(types.lists(oven, &home.paths())[0].path(), home.paths().config().join("ovens.json"));
+    assert_eq!(List::of(oven, &home.paths())[0].path(), home.paths().config().join("ovens.json"));
 }
 
 #[test]
-fn p3_the_built_in_types_pass_as_descriptors() {
+fn p_3_the_built_in_types_pass_as_descriptors() {
     let home = Home::new();
     let built_in = KindTable::builtin();
     let mut tried = 0;
@@ -98,7 +98,7 @@ fn p3_the_built_in_types_pass_as_descriptors() {
 }
 
 #[test]
-fn p2_every_member_is_documented() {
+fn p_2_every_member_is_documented() {
     let page = include_str!("../../../../../docs/configuration.md");
     let section = page.split("\n## ").find(|section| section.starts_with("`equipment.d/`")).unwrap();
     let kind = serde_json::to_value(&**KindTable::builtin().get("relay").unwrap()).unwrap();
@@ -116,7 +116,7 @@ fn p2_every_member_is_documented() {
 }
 
 #[test]
-fn p3_a_lab_says_only_what_differs_from_a_built_in_type() {
+fn p_3_a_lab_says_only_what_differs_from_a_built_in_type() {
     let home = Home::new();
     home.program("gps");
     let types = home.describe(&json!({"type": "testdrive", "driver": {"command": ["./gps"]}}));
@@ -132,7 +132,7 @@ fn p3_a_lab_says_only_what_differs_from_a_built_in_type() {
 }
 
 #[test]
-fn p15_what_is_wrong_disables_that_type_only() {
+fn p_15_what_is_wrong_disables_that_type_only() {
     let oven = |members: serde_json::Value| {
         let mut oven = json!({"type": "oven", "identity": "uid"});
         oven.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -221,7 +221,7 @@ fn p15_what_is_wrong_disables_that_type_only() {
 }
 
 #[test]
-fn p15_a_wrong_descriptor_of_a_built_in_type() {
+fn p_15_a_wrong_descriptor_of_a_built_in_type() {
     let home = Home::new();
     // The broker's own drivers reset their pieces, whatever the lab got wrong.
     for name in ["handset", "relay", "workspace"] {
@@ -235,7 +235,7 @@ fn p15_a_wrong_descriptor_of_a_built_in_type() {
 }
 
 #[test]
-fn p15_a_file_that_is_no_descriptor_is_named() {
+fn p_15_a_file_that_is_no_descriptor_is_named() {
     let home = Home::new();
     let folder = home.paths().equipment_d();
     home.write("a.json", "{");
@@ -298,7 +298,7 @@ fn a_plug_in_can_live_elsewhere_and_be_linked() {
 }
 
 #[test]
-fn p5_what_comes_and_goes_is_never_lent_unasked_while_it_is_gone() {
+fn p_5_what_comes_and_goes_is_never_lent_unasked_while_it_is_gone() {
     let home = Home::new();
     let usb = json!([{"usb": {"vendor": "04d8", "fields": {"uid": "serial"}}}]);
     let types = home.describe(&json!({"type": "oven", "identity": "uid", "listers": usb}));
@@ -307,7 +307,7 @@ fn p5_what_comes_and_goes_is_never_lent_unasked_while_it_is_gone() {
 }
 
 #[test]
-fn p15_a_broker_starts_without_the_type_and_stacks_may_name_one() {
+fn p_15_a_broker_starts_without_the_type_and_stacks_may_name_one() {
     let home = Home::new();
     fs::write(home.paths().authkeys_json(), "{}").unwrap();
     let broker = json!({"host": "localhost", "stacks": [[{"type": "oven", "uid": "o"}]]});
