@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use super::device::{Answer, Handset};
 use super::limits::{CALL_LIMIT, LOOK_LIMIT, OUTPUT_BYTES_MAX, WAIT_PAUSE};
 use super::power::within;
+use super::transfer::is_readable;
 use crate::drivers::arguments::Take;
 
 /// What `ls` says of a path it cannot list.
@@ -85,6 +86,9 @@ impl Handset {
             stat.ok_or_else(|| Refusal::exception(format!("remote object '{path}' does not exist")))?;
         if stat.is_dir() {
             return Err(Refusal::exception(format!("target '{path}' is a directory")));
+        }
+        if !is_readable(&stat) {
+            return Err(Refusal::exception(format!("target '{path}' is not a file")));
         }
         if stat.size as usize > OUTPUT_BYTES_MAX {
             let text = format!("{path} is too large: {} bytes, more than {OUTPUT_BYTES_MAX}", stat.size);

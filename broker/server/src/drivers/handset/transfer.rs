@@ -23,6 +23,8 @@ struct Moved {
     files: u64,
     skipped: u64,
     bytes: u64,
+    /// Files and directories that were looked at.
+    seen: usize,
 }
 
 impl Handset {
@@ -31,7 +33,7 @@ impl Handset {
         let source = self.host_path(&src)?;
         refuse_tempfile(&src, &source)?;
         let begun = Instant::now();
-        let moved = self.adb(&["push", &src, &dst], limit, self.push_all(&source, &dst)).await?;
+        let moved = self.adb(&["push", &src, &dst], limit, self.push_all(source, &dst)).await?;
         Ok(self.shown(&moved.summary(&src, "pushed", begun.elapsed())))
     }
 
@@ -39,7 +41,7 @@ impl Handset {
         let (src, dst, limit) = (arguments.text("src")?, arguments.text("dst")?, arguments.limit("timeout")?);
         let target = self.host_path(&dst)?;
         let begun = Instant::now();
-        let moved = self.adb(&["pull", &src, &dst], limit, self.pull_all(&src, &target)).await?;
+        let moved = self.adb(&["pull", &src, &dst], limit, self.pull_all(&src, target)).await?;
         Ok(self.shown(&moved.summary(&src, "pulled", begun.elapsed())))
     }
 
@@ -47,35 +49,34 @@ impl Handset {
     fn host_path(&self, path: &str) -> Result<PathBuf, Refusal> {
         let wrong = |error| Refusal::exception(format!("not a path of this host: \"{path}\": {error}"));
         let absolute = std::path::absolute(path).map_err(wrong)?;
-        // Where it really leads: itself, or what it will be made in.
-        let mut above = absolute.ancestors();
-        let real = above.find_map(|place| place.canonicalize().ok()).unwrap_or_default();
-        let own = self.site.own.canonicalize().unwrap_or_else(|_| self.site.own.clone());
-        match OWN_FOLDERS.iter().any(|folder| real.starts_with(own.join(folder))) {
-            true => Err(Refusal::exception(format!("the broker's own files are not for handsets: {path}"))),
-            false => Ok(absolute),
-        }
+        self.refuse_own(&absolute).map_err(|error| Refusal::exception(error.to_string()))?;
+        Ok(absolute)
     }
 
-    async fn push_all(&self, source: &Path, dst: &str) -> Result<Moved, AdbError> {
-        let found = fs::metadata(source).await.map_err(|error| cannot("stat", source, &error))?;
+    /// Refuses a path that leads, by whatever links, to what is the broker's alone.
+    fn refuse_own(&self, path: &Path) -> Result<(), AdbError> {
+        // Where it really is: itself, or what it will be made in.
+        let real = path.ancestors().find_map(|place| place.canonicalize().ok()).unwrap_or_default();
+        let own = self.site.own.canonicalize().unwrap_or_else(|_| self.site.own.clone());
+        let is_own = OWN_FOLDERS.iter().any(|folder| real.starts_with(own.join(folder)));
+        let text = || format!("the broker's own files are not for handsets: {}", path.display());
+        if is_own { Err(AdbError::Refused(text())) } else { Ok(()) }
+    }
+
+    async fn push_all(&self, source: PathBuf, dst: &str) -> Result<Moved, AdbError> {
+        let found = fs::metadata(&source).await.map_err(|error| cannot("stat", &source, &error))?;
         let inside = dst.ends_with('/') || self.is_directory(dst).await?;
         let target = match source.file_name() {
             Some(name) if inside => below(dst, &name.to_string_lossy()),
             _ => dst.to_owned(),
         };
         let mut moved = Moved::default();
-        let mut waiting = vec![(source.to_owned(), target, found.is_dir())];
+        let mut waiting = vec![(source, target, found.is_dir())];
         while let Some((source, target, is_dir)) = waiting.pop() {
-            moved.count()?;
+            moved.see(waiting.len())?;
+            self.refuse_own(&source)?;
             if !is_dir {
-                let found = fs::metadata(&source).await.map_err(|error| cannot("stat", &source, &error))?;
-                if found.is_file() {
-                    moved.bytes += self.device.push(&source, &target, found.permissions().mode()).await?;
-                    moved.files += 1;
-                } else {
-                    moved.skipped += 1; // a link to a directory, a socket, a pipe
-                }
+                self.push_file(&source, &target, &mut moved).await?;
                 continue;
             }
             let mut entries = fs::read_dir(&source).await.map_err(|error| cannot("read", &source, &error))?;
@@ -88,33 +89,43 @@ impl Handset {
         Ok(moved)
     }
 
-    async fn pull_all(&self, src: &str, target: &Path) -> Result<Moved, AdbError> {
+    /// A file, or one that a link leads to. A link to a directory, a socket and the like are skipped.
+    async fn push_file(&self, source: &Path, target: &str, moved: &mut Moved) -> Result<(), AdbError> {
+        let found = fs::metadata(source).await.map_err(|error| cannot("stat", source, &error))?;
+        if !found.is_file() {
+            moved.skipped += 1;
+            return Ok(());
+        }
+        moved.bytes += self.device.push(source, target, found.permissions().mode()).await?;
+        moved.files += 1;
+        Ok(())
+    }
+
+    async fn pull_all(&self, src: &str, target: PathBuf) -> Result<Moved, AdbError> {
         let found = self.followed(src).await?;
         let found =
             found.ok_or_else(|| AdbError::Refused(format!("remote object '{src}' does not exist")))?;
         let name = src.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let target = match target.is_dir() && is_plain(name) {
-            true => target.join(name),
-            false => target.to_owned(),
-        };
+        let inside = target.is_dir() && is_plain(name);
+        let target = if inside { target.join(name) } else { target };
         let mut moved = Moved::default();
         let mut waiting = vec![(src.to_owned(), target, found)];
         while let Some((source, target, found)) = waiting.pop() {
-            moved.count()?;
-            if !found.is_dir() {
+            moved.see(waiting.len())?;
+            self.refuse_own(&target)?;
+            if !is_readable(&found) {
+                moved.skipped += 1;
+            } else if !found.is_dir() {
                 moved.bytes += self.device.pull(&source, &target).await?;
                 moved.files += 1;
-                continue;
-            }
-            fs::create_dir_all(&target).await.map_err(|error| cannot("make", &target, &error))?;
-            for entry in self.device.list(&source).await? {
-                match is_plain(&entry.name) && is_file_or_directory(&entry.stat) {
-                    true => {
-                        waiting.push((below(&source, &entry.name), target.join(&entry.name), entry.stat));
-                    }
-                    false => moved.skipped += u64::from(!matches!(&*entry.name, "." | "..")),
+            } else {
+                fs::create_dir_all(&target).await.map_err(|error| cannot("make", &target, &error))?;
+                for entry in
+                    self.device.list(&source).await?.into_iter().filter(|entry| is_plain(&entry.name))
+                {
+                    waiting.push((below(&source, &entry.name), target.join(&entry.name), entry.stat));
+                    moved.refuse_crowd(waiting.len())?;
                 }
-                moved.refuse_crowd(waiting.len())?;
             }
         }
         Ok(moved)
@@ -136,20 +147,22 @@ impl Handset {
 }
 
 impl Moved {
-    fn count(&self) -> Result<(), AdbError> {
-        self.refuse_crowd((self.files + self.skipped) as usize)
+    /// One more, while so many wait.
+    fn see(&mut self, waiting: usize) -> Result<(), AdbError> {
+        self.seen += 1;
+        self.refuse_crowd(waiting)
     }
 
-    fn refuse_crowd(&self, count: usize) -> Result<(), AdbError> {
-        match count > TRANSFERRED_MAX {
-            true => Err(AdbError::Refused(format!("more than {TRANSFERRED_MAX} files"))),
+    fn refuse_crowd(&self, waiting: usize) -> Result<(), AdbError> {
+        match self.seen + waiting > TRANSFERRED_MAX {
+            true => Err(AdbError::Refused(format!("more than {TRANSFERRED_MAX} files and directories"))),
             false => Ok(()),
         }
     }
 
     /// In the words of the `adb` command.
     fn summary(&self, src: &str, what: &str, took: Duration) -> String {
-        let Moved { files, skipped, bytes } = self;
+        let Moved { files, skipped, bytes, .. } = self;
         let (plural, seconds) = (if *files == 1 { "" } else { "s" }, took.as_secs_f64());
         let rate = *bytes as f64 / seconds.max(0.001) / (1024.0 * 1024.0);
         format!(
@@ -195,7 +208,8 @@ fn file_type(stat: &Stat) -> u32 {
     stat.mode & 0o170_000
 }
 
-fn is_file_or_directory(stat: &Stat) -> bool {
+/// Whether it is a file, a directory or a link, and no device, which may have no end.
+pub(super) fn is_readable(stat: &Stat) -> bool {
     matches!(file_type(stat), 0o100_000 | 0o040_000 | 0o120_000)
 }
 

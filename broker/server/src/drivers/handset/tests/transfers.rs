@@ -81,6 +81,19 @@ async fn the_brokers_own_files_stay_where_they_are() {
         handset.fails("pull", json!(["/system/build.prop", target]), message).await;
     }
     assert_eq!(fs::read_to_string(&keys).unwrap(), "secret");
+    // Nor by way of a link below a tree.
+    let tree = lab.home.path().join("tree");
+    fs::create_dir_all(&tree).unwrap();
+    symlink(&keys, tree.join("innocent")).unwrap();
+    handset.fails("push", json!([tree, "/sdcard/"]), message).await;
+    assert!(!lab.phone.file("/sdcard/tree/innocent").exists());
+    fs::remove_file(tree.join("innocent")).unwrap();
+    symlink(keys.parent().unwrap(), tree.join("sub")).unwrap();
+    fs::create_dir_all(lab.phone.file("/sdcard/from/sub")).unwrap();
+    fs::write(lab.phone.file("/sdcard/from/sub/authkeys.json"), "overwritten").unwrap();
+    fs::rename(&tree, lab.home.path().join("from")).unwrap();
+    handset.fails("pull", json!(["/sdcard/from", lab.home.path()]), message).await;
+    assert_eq!(fs::read_to_string(&keys).unwrap(), "secret");
 }
 
 #[tokio::test]
