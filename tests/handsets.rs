@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ave_simulated::{AdbServer, Phone};
+use ave_simulated::{AdbServer, Phone, UsbDevice, UsbTree};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, Peer, raised, wait_until, with};
@@ -200,4 +200,31 @@ fn handsets_come_back_with_the_adb_server() {
     let again = AdbServer::start_on(port).expect("adb");
     again.connect(&serial).expect("a connection");
     wait_until("it is back", || state() == "boot_completed");
+}
+
+#[test]
+fn a_handset_on_usb_is_seen_before_adb_sees_it_and_in_service_mode() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tree = UsbTree::new(folder.path()).expect("a tree");
+    let adb = AdbServer::start().expect("adb");
+    let places = json!({"usb_devices": tree.devices(), "device_nodes": tree.nodes()});
+    let lab = Lab::plan().broker(places).adb_server(adb.address().port()).start();
+    let device = |product: &str, serial: Option<&str>| {
+        let (vendor, product) = ("0fce".to_owned(), product.to_owned());
+        UsbDevice { vendor, product, serial: serial.map(str::to_owned), ..UsbDevice::default() }
+    };
+    let listed = || lab.admin().result("list_equipment", json!([]))[0].clone();
+    let place = tree.plug("1-2", &device("01f5", Some("CB5A"))).expect("a device");
+    wait_until("it enumerates", || listed()["power_state"] == "enumeration");
+    let profile = listed();
+    let place = fs::canonicalize(place).expect("a place");
+    assert_eq!((&profile["serial"], &profile["sysfs_path"]), (&json!("CB5A"), &json!(place)));
+    assert_eq!((&profile["usb.vid"], &profile["usb.pid"]), (&json!("0fce"), &json!("01f5")));
+    // In service mode it says no serial: it is known by its place.
+    tree.plug("1-2", &device("adde", None)).expect("a device");
+    wait_until("it is to be flashed", || listed()["power_state"] == "service");
+    assert_eq!((&listed()["serial"], &listed()["usb.pid"]), (&json!("CB5A"), &json!("adde")));
+    tree.unplug("1-2").expect("no device");
+    wait_until("it is gone", || listed()["power_state"] == "offline");
+    assert_eq!((listed().get("usb.vid"), &listed()["sysfs_path"]), (None, &json!(place)));
 }
