@@ -46,7 +46,7 @@ impl Handset {
     }
 
     /// A path of this host, absolute, that is not among the broker's own files.
-    fn host_path(&self, path: &str) -> Result<PathBuf, Refusal> {
+    pub(super) fn host_path(&self, path: &str) -> Result<PathBuf, Refusal> {
         let wrong = |error| Refusal::exception(format!("not a path of this host: \"{path}\": {error}"));
         let absolute = std::path::absolute(path).map_err(wrong)?;
         self.refuse_own(&absolute).map_err(|error| Refusal::exception(error.to_string()))?;
