@@ -28,17 +28,18 @@ impl Device {
         let mut stream = self.sync().await?;
         let (mut from, to) = stream.split();
         let place = format!("{target},{}", REGULAR_FILE | mode & 0o777);
-        let mut bytes = 0;
+        let mut bytes = None;
         let send = async {
             let mut to = BufWriter::with_capacity(TRANSFER_BUFFER_BYTES, to);
             sync::request(&mut to, *b"SEND", &place).await?;
-            bytes = send_chunks(file, source, &mut to).await?;
+            let sent = send_chunks(file, source, &mut to).await?;
             to.write_all(&sync::head(*b"DONE", seconds(metadata.modified().ok()))).await?;
             to.flush().await?;
+            bytes = Some(sent);
             Ok(())
         };
         wire::converse(send, taken(&mut from)).await?;
-        Ok(bytes)
+        bytes.ok_or_else(|| AdbError::Protocol("the device took the file before its end".to_owned()))
     }
 
     /// Copies the file `source` of the device to the path `target` of this host and answers its size in bytes.
