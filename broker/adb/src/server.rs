@@ -47,7 +47,7 @@ impl Server {
         listing::sighted(&self.call("host:devices").await?)
     }
 
-    /// The devices the server sees, now and after each change.
+    /// The devices the server sees, now and after each change it tells of: see [`Tracker`].
     pub async fn track(&self) -> Result<Tracker, AdbError> {
         Ok(Tracker::new(self.open("host:track-devices").await?))
     }

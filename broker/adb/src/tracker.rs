@@ -11,6 +11,9 @@ use crate::listing::{self, Sighted};
 use crate::wire;
 
 /// The server's stream of listings, made by [`crate::Server::track`]. It ends, with an error, when the server does.
+///
+/// Who is plugged or unplugged is pushed at once. That the link to a device over TCP broke is not (adb 29): only
+/// [`crate::Server::devices`] tells, until the server has the link back.
 #[derive(Debug)]
 pub struct Tracker {
     stream: TcpStream,

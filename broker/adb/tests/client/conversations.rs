@@ -155,7 +155,7 @@ async fn a_file_is_pushed_with_its_mode_and_time() {
     let source = file.path().join("file");
     let pushed = std::fs::File::open(&source).unwrap();
     pushed.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1)).unwrap();
-    let sent = b"SEND\x08\0\0\0/a,33188DATA\x05\0\0\012345DONE\x01\0\0\0";
+    let sent = b"SEND\x08\0\0\0/a,33188DATA\x05\0\0\x0012345DONE\x01\0\0\0";
     let device = async |listener: TcpListener| {
         let mut stream = listener.accept().await.unwrap().0;
         stream.write_all(b"OKAYOKAY").await.unwrap();
