@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::AdbError;
-use crate::limits::{WORDS_BYTES_MAX, WORDS_LIMIT};
+use crate::limits::{OLD_DEVICE_REQUEST_BYTES_MAX, WORDS_BYTES_MAX, WORDS_LIMIT};
 use crate::server::{Server, enter, in_time};
 use crate::stream::Stream;
 use crate::wire;
@@ -45,6 +45,9 @@ impl Device {
 
     /// Runs `line` in the device's shell, standard error among standard output, as adb did before `shell_v2`: alike
     /// on every device, and without an exit status (Specification 1.5). An empty line is a shell that reads its input.
+    ///
+    /// # Errors
+    /// [`AdbError::TooLong`] for a line beyond 4 KiB to a device without `shell_v2`, which might not take it.
     pub async fn shell(&self, line: &str) -> Result<Stream, AdbError> {
         self.open(&format!("shell:{line}")).await.map(Stream::new)
     }
@@ -99,6 +102,12 @@ impl Device {
 
     /// A service on the device itself.
     pub(crate) async fn open(&self, service: &str) -> Result<TcpStream, AdbError> {
+        // A device with `shell_v2` is young enough for any request there can be.
+        let long = service.len() > OLD_DEVICE_REQUEST_BYTES_MAX;
+        if long && !self.features().await?.contains("shell_v2") {
+            let what = "request to a device without shell_v2";
+            return Err(AdbError::TooLong { what, bytes_max: OLD_DEVICE_REQUEST_BYTES_MAX });
+        }
         let mut stream = self.server.open(&format!("host:transport:{}", self.serial)).await?;
         in_time(service, enter(&mut stream, service)).await?;
         Ok(stream)

@@ -15,6 +15,10 @@ pub const WORDS_LIMIT: Duration = Duration::from_secs(60);
 /// The longest request, in bytes: its length is four hexadecimal digits.
 pub const REQUEST_BYTES_MAX: usize = 0xffff;
 
+/// The longest request to a device that may be an old one, in bytes. Before Android 6 a device took packets of 4 KiB,
+/// a closing NUL included, and the adb server aborts, for every device, when it is to send a longer one.
+pub const OLD_DEVICE_REQUEST_BYTES_MAX: usize = 4095;
+
 /// The most text, in bytes, read of a service that says a few words or of a package installation.
 pub const WORDS_BYTES_MAX: usize = 1 << 20;
 

@@ -133,6 +133,23 @@ async fn what_is_too_long_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_line_that_would_kill_the_server_is_not_sent_to_an_old_device() {
+    let shell = async |s: Server, bytes: usize| {
+        let line = "x".repeat(bytes - "shell:".len());
+        s.device("x").shell(&line).await?.text(2).await
+    };
+    let longest = limits::OLD_DEVICE_REQUEST_BYTES_MAX;
+    let (output, _) = against(&[b"OKAYOKAYhi"], async |s| shell(s, longest).await).await;
+    assert_eq!(output.unwrap(), b"hi");
+    let (error, asked) = against(&[b"OKAY0003cmd"], async |s| shell(s, longest + 1).await).await;
+    assert!(matches!(&error, Err(AdbError::TooLong { .. })), "{error:?}");
+    assert_eq!(asked, ["0016host-serial:x:features"]);
+    let answers: [&[u8]; 2] = [b"OKAY0008shell_v2", b"OKAYOKAYhi"];
+    let (output, _) = against(&answers, async |s| shell(s, longest + 1).await).await;
+    assert_eq!(output.unwrap(), b"hi");
+}
+
+#[tokio::test]
 async fn no_server_is_an_error_that_says_where() {
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let error = Server::new(nobody).version().await.unwrap_err();
