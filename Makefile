@@ -28,7 +28,7 @@ rust-test:
 	else echo cargo test; cargo test --locked; fi
 
 python-test: setup
-	cargo build --locked -p ave-broker
+	cargo build --locked -p ave-broker -p ave-simulated
 	$(develop)
 	AVE_BROKER=$(broker) $(python) -m pytest -W error pytests
 

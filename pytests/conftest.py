@@ -1,11 +1,15 @@
 """A broker for each test: the real binary with the example lab, in a home of its own."""
 
+import contextlib
+import functools
 import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import time
+import types
 
 import pytest
 
@@ -32,7 +36,7 @@ class Lab:
         nothing = {"usb_devices": str(home / "usb"), "device_nodes": str(home / "dev")}  # nor its boards
         for name, members in {"broker": {**nothing, **configuration}, **(files or {})}.items():
             known = self.read(name) if (self.config / f"{name}.json").exists() else {}
-            self.write(name, {**known, **members})
+            self.write(name, {**known, **members} if isinstance(members, dict) else members)
         command = [BINARY, "--foreground", "--home", str(home), *AS_ROOT]
         with open(home / "log", "w") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -111,6 +115,45 @@ def start_lab(tmp_path, monkeypatch):
 def lab(start_lab):
     """A broker with the example lab. Afterwards nothing may be left behind."""
     return start_lab()
+
+
+@pytest.fixture
+def phone(tmp_path_factory):
+    """A simulated phone at a real adb server: its ``serial``, its ``root`` folder, the server's ``adb_port``, and
+    ``order(text)``, which has it unplugged and plugged."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = ["adb", "-L", f"tcp:localhost:{port}", "nodaemon", "server"]
+    home = tmp_path_factory.mktemp("adb")
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553"}
+    # It ends with its input, so that not even a killed test leaves a server.
+    guard = ["sh", "-c", '"$@" </dev/null & cat >/dev/null; kill -9 $!', "guard", *server]
+    pipe = subprocess.PIPE
+    with open(home / "log", "w") as log, subprocess.Popen(guard, stdin=pipe, stdout=log, stderr=log, env=env):
+        wait_for(lambda: answers(port))
+        simulated = [str(pathlib.Path(BINARY).with_name("ave-simulated")), "phone", "--connect", str(port)]
+        with subprocess.Popen(simulated, stdin=pipe, stdout=pipe, text=True) as phone:
+            about = json.loads(phone.stdout.readline())
+            order = functools.partial(print, file=phone.stdin, flush=True)
+            yield types.SimpleNamespace(**about, adb_port=port, order=order)
+
+
+def answers(port):
+    """Whether somebody listens there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), LIMIT_S):
+        return True
+    return False
+
+
+@pytest.fixture
+def phone_lab(start_lab, phone):
+    """A broker with that phone, booted, and the example lab's workspaces, but none of its equipment."""
+    lab = start_lab(files={"adb_server": {"port": phone.adb_port}, "equipment": []})
+    booted = {"serial": phone.serial, "power_state": "boot_completed"}
+    with lab.admin() as admin:
+        wait_for(lambda: admin.list_available({"type": "handset", **booted}))
+    return lab
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ def home_with(path, **files):
 
 
 @pytest.mark.parametrize("source", blocks("python"))
-def test_python_blocks_run_as_scripts_of_their_own(lab, source):
+def test_python_blocks_run_as_scripts_of_their_own(request, source):
+    about_handsets = request.node.callspec.id.startswith("handset.md")
+    lab = request.getfixturevalue("phone_lab" if about_handsets else "lab")
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],
         env={**os.environ, "HOME": str(lab.home)},
