@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ave_adb::{AdbError, Device, Sighted, Stream};
+use ave_adb::{AdbError, Device, Stream};
 use ave_profile::{Profile, Refusal, RefusalKind, Value};
 use tokio::io::AsyncReadExt;
 use tokio::time;
@@ -48,11 +48,6 @@ impl Handset {
     /// What tells it from every other.
     pub(super) fn serial(&self) -> &str {
         self.device.serial()
-    }
-
-    /// Whether a line of the adb server's list is about it.
-    pub(super) fn is(&self, sighted: &Sighted) -> bool {
-        sighted.serial == self.serial()
     }
 
     /// Which calls it has.

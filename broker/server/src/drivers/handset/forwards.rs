@@ -1,7 +1,7 @@
 //! Ports of this host that lead to a handset. The adb server keeps them, in one list for everybody; each handset
 //! knows which of them are its session's.
 
-use ave_adb::Forward;
+use ave_adb::{AdbError, Forward};
 use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::timeout;
@@ -44,15 +44,19 @@ impl Handset {
 
     /// A new rule, tried a few times: the port it would have may be somebody's by then.
     async fn forward(&self, remote: &str) -> Result<String, Refusal> {
-        let words = ["forward", "tcp:0", remote];
-        let mut tried = 1;
-        loop {
-            match self.adb(&words, Some(CALL_LIMIT), self.device.forward(remote)).await {
-                Ok(port) => return Ok(format!("tcp:{port}")),
-                Err(refusal) if tried == FORWARD_TRIES_MAX => return Err(refusal),
-                Err(_) => tried += 1,
+        let request = async {
+            let mut tried = 1;
+            loop {
+                match self.device.forward(remote).await {
+                    Err(AdbError::Refused(why)) if why.contains("bind") && tried < FORWARD_TRIES_MAX => {
+                        tried += 1
+                    }
+                    answer => return answer,
+                }
             }
-        }
+        };
+        let port = self.adb(&["forward", "tcp:0", remote], Some(CALL_LIMIT), request).await?;
+        Ok(format!("tcp:{port}"))
     }
 
     pub(super) async fn close_forwarded_port(&mut self, arguments: &mut Bound) -> Answer {

@@ -50,6 +50,9 @@ pub(super) const ROOT_RETRY: Duration = Duration::from_millis(250);
 /// The pause between two looks for an adbd that is to come back.
 pub(super) const ADB_PAUSE: Duration = Duration::from_millis(500);
 
+/// The pause between two looks for an adbd that is to go, which may be back soon.
+pub(super) const LOST_PAUSE: Duration = Duration::from_millis(50);
+
 /// The pause between two looks of a waiting call.
 pub(super) const WAIT_PAUSE: Duration = Duration::from_secs(1);
 

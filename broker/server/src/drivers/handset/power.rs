@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use ave_adb::AdbError;
 use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::{sleep, timeout};
 
 use super::device::{Answer, Handset, timed_out};
-use super::limits::{ADB_PAUSE, WAIT_PAUSE};
+use super::limits::{ADB_PAUSE, LOST_PAUSE, WAIT_PAUSE};
 use super::probe;
 use crate::drivers::arguments::Take;
 
@@ -125,33 +126,26 @@ impl Handset {
         if self.power_state().await < PowerState::Adb {
             return Err(Refusal::exception("cannot reboot. disconnected handset"));
         }
-        // Asked for before, so that not even a quick reboot is missed.
-        let mut tracker = self.site.server.track().await.ok();
-        if let Err(error) = self.device.reboot("").await {
-            return Err(self.failed(&["reboot"], error).await);
-        }
         let gone = async {
-            let mut left = false;
-            while self.power_state().await != PowerState::Offline {
-                let listing = async {
-                    match &mut tracker {
-                        Some(tracker) => tracker.next().await,
-                        None => std::future::pending().await,
-                    }
-                };
-                let Ok(listing) = timeout(ADB_PAUSE, listing).await else { continue };
-                let Ok(devices) = listing else {
-                    tracker = None;
-                    continue;
-                };
-                let here = devices.iter().any(|sighted| self.is(sighted) && sighted.state == "device");
-                if here && left {
-                    return; // it was away, and is back already
-                }
-                left |= !here;
+            match self.device.reboot("").await {
+                Ok(_) | Err(AdbError::Io(_)) => {} // it may go before it has answered
+                Err(error) => return Err(self.failed(&["reboot"], error).await),
             }
+            self.wait_lost().await;
+            // On USB it may still be for a moment. One that works again was away as well.
+            while matches!(self.power_state().await, PowerState::Enumeration | PowerState::Service) {
+                sleep(ADB_PAUSE).await;
+            }
+            Ok(())
         };
-        within(limit, "reboot timed out", gone).await
+        within(limit, "reboot timed out", gone).await?
+    }
+
+    /// Waits until the adb server does not reach it any more.
+    pub(super) async fn wait_lost(&self) {
+        while probe::adb_state(&self.device).await.as_deref() == Some("device") {
+            sleep(LOST_PAUSE).await;
+        }
     }
 }
 

@@ -15,7 +15,6 @@ impl Handset {
     /// # Errors
     /// `Exception` with the handset's words if it does not do that; `Timeout` if it does not come back.
     pub(super) async fn become_root(&self) -> Result<(), Refusal> {
-        let mut tracker = self.site.server.track().await.ok();
         let asked = async {
             if let Ok(words) = self.device.root().await {
                 return Ok(words);
@@ -27,16 +26,9 @@ impl Handset {
         if words.starts_with("adbd cannot run as root") {
             return Err(Refusal::exception(words.trim_end()));
         }
-        if let (true, Some(tracker)) = (words.starts_with("restarting"), &mut tracker) {
+        if words.starts_with("restarting") {
             // It still answers for a moment; who asks then loses the answer.
-            let left = async {
-                while let Ok(devices) = tracker.next().await {
-                    if !devices.iter().any(|sighted| self.is(sighted) && sighted.state == "device") {
-                        break;
-                    }
-                }
-            };
-            let _ = timeout(ROOT_LEAVES, left).await;
+            let _ = timeout(ROOT_LEAVES, self.wait_lost()).await;
         }
         let back = async {
             while !self.has_adb().await {
