@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ave_simulated::{AdbServer, Phone, UsbDevice, UsbTree};
+use ave_simulated::{AdbServer, Authorization, Phone, UsbDevice, UsbTree};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, Peer, raised, wait_until, with};
@@ -227,4 +227,35 @@ fn a_handset_on_usb_is_seen_before_adb_sees_it_and_in_service_mode() {
     tree.unplug("1-2").expect("no device");
     wait_until("it is gone", || listed()["power_state"] == "offline");
     assert_eq!((listed().get("usb.vid"), &listed()["sysfs_path"]), (None, &json!(place)));
+}
+
+#[test]
+fn handsets_that_hang_babble_or_refuse_delay_no_other() {
+    let adb = AdbServer::start().expect("adb");
+    let refusing = Phone::builder().authorization(Authorization::Refused);
+    let phones = [Phone::builder(), Phone::builder(), refusing, Phone::builder()];
+    let [slow, babbling, refusing, good] = phones.map(|phone| phone.start().expect("a phone"));
+    slow.set("slow", Some("60")).expect("a fault");
+    babbling.set("garbage", Some("")).expect("a fault");
+    for phone in [&slow, &babbling, &refusing, &good] {
+        // Who is refused is told so, and listed all the same.
+        let connected = adb.connect(&phone.serial());
+        assert!(connected.is_ok() || phone.serial() == refusing.serial(), "{connected:?}");
+    }
+    let lab = Lab::plan().adb_server(adb.address().port()).start();
+    let state = |phone: &Phone| {
+        let list = lab.admin().result("list_equipment", json!([]));
+        let serial = json!(phone.serial());
+        let found = list.as_array().expect("a list").iter().find(|profile| profile["serial"] == serial);
+        found.map(|profile| profile["power_state"].clone()).unwrap_or_default()
+    };
+    let begun = Instant::now();
+    wait_until("the good one is there", || state(&good) == "boot_completed");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    for phone in [&babbling, &refusing, &slow] {
+        wait_until("it enumerates", || state(phone) == "enumeration");
+    }
+    assert_eq!(state(&good), "boot_completed");
+    babbling.set("garbage", None).expect("no fault");
+    wait_until("it has come to its senses", || state(&babbling) == "boot_completed");
 }
