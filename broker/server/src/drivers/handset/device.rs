@@ -67,22 +67,36 @@ impl Handset {
     /// `no such executable`; `Timeout` with `cmd` and `out`, when the command has been stopped; what
     /// [`Handset::failed`] says.
     pub(super) async fn run(&self, line: &str, limit: Option<Duration>) -> Result<String, Refusal> {
-        let mut output = Vec::new();
+        self.run_for(line, line, limit).await
+    }
+
+    /// Like [`Handset::run`], for a caller who had called the line `original`.
+    pub(super) async fn run_for(
+        &self,
+        original: &str,
+        line: &str,
+        limit: Option<Duration>,
+    ) -> Result<String, Refusal> {
+        let mut output = Output::default();
         let ran = async {
             let mut stream = self.device.shell(line).await?;
-            read(&mut stream, &mut output).await
+            output.read(&mut stream).await
         };
         let ended = match limit {
             Some(limit) => time::timeout(limit, ran).await.ok(),
             None => Some(ran.await),
         };
+        let said = output.text();
         match ended {
             None => {
                 let cmd = self.argv(&["shell", line]);
-                Err(refusals::timeout("command timed out", cmd.into(), self.shown(&plain(&output))))
+                Err(refusals::timeout("command timed out", cmd.into(), self.shown(&said)))
             }
             Some(Err(error)) => Err(self.failed(&["shell", line], error).await),
-            Some(Ok(())) => Ok(plain(&output)),
+            Some(Ok(())) if names_nothing(&said) => {
+                Err(Refusal::exception(format!("no such executable: {original}")))
+            }
+            Some(Ok(())) => Ok(said),
         }
     }
 
@@ -150,18 +164,42 @@ impl Handset {
     }
 }
 
-/// Reads to the end. What has no room is read all the same, so that the command goes on, and not kept.
-async fn read(stream: &mut Stream, output: &mut Vec<u8>) -> Result<(), AdbError> {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
-            length => {
-                let room = OUTPUT_BYTES_MAX.saturating_sub(output.len()).min(length);
-                output.extend_from_slice(&buffer[..room]);
+/// What a command says.
+#[derive(Default)]
+struct Output {
+    kept: Vec<u8>,
+    lost: usize,
+}
+
+impl Output {
+    /// Reads to the end. What has no room is read all the same, so that the command goes on, and not kept.
+    async fn read(&mut self, stream: &mut Stream) -> Result<(), AdbError> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match stream.read(&mut buffer).await? {
+                0 => return Ok(()),
+                length => {
+                    let room = (OUTPUT_BYTES_MAX - self.kept.len()).min(length);
+                    self.kept.extend_from_slice(&buffer[..room]);
+                    self.lost += length - room;
+                }
             }
         }
     }
+
+    fn text(&self) -> String {
+        let mut text = plain(&self.kept);
+        if self.lost > 0 {
+            text += &format!("\n[{} more bytes of output were not kept]\n", self.lost);
+        }
+        text
+    }
+}
+
+/// Whether a shell says that there is no such program.
+fn names_nothing(output: &str) -> bool {
+    let first = output.lines().next().unwrap_or_default().trim_end();
+    first.starts_with("/system/") && first.ends_with("not found")
 }
 
 /// Text whose lines end with a line feed alone, whatever terminals it came through.

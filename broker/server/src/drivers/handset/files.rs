@@ -35,7 +35,6 @@ impl Handset {
     /// The words of a listing, or which of [`LS_ERRORS`] it is.
     async fn list(&self, path: &str) -> Result<Result<Vec<String>, &'static str>, Refusal> {
         let output = self.sh(&format!("ls {path}")).await?;
-        self.refuse_missing(&output, &format!("ls {path}"))?;
         let says = |error: &&&str| output.lines().any(|line| line.trim_end().ends_with(**error));
         Ok(match LS_ERRORS.iter().find(says) {
             Some(error) => Err(error),
@@ -114,7 +113,7 @@ impl Handset {
         let target = arguments.text("target")?;
         let option = if arguments.flag("recursive")? { "-r " } else { "" };
         let output = self.sh(&format!("rm {option}{target}")).await?;
-        self.refuse_complaints("rm", &output, "No such file")
+        refuse_complaints("rm", &output, Some("No such file"))
     }
 
     /// Whether it worked is not told.
@@ -124,11 +123,11 @@ impl Handset {
     }
 
     pub(super) async fn mkdir(&self, arguments: &mut Bound) -> Answer {
-        let target = quoted(&arguments.text("target")?);
-        let option = if arguments.flag("parents")? { "-p " } else { "" };
+        let (target, parents) = (quoted(&arguments.text("target")?), arguments.flag("parents")?);
+        let option = if parents { "-p " } else { "" };
         let output = self.sh(&format!("mkdir {option}{target}")).await?;
         // A toolbox that knows no better complains although the parents are there.
-        self.refuse_complaints("mkdir", &output, if option.is_empty() { "\n" } else { "File exists" })
+        refuse_complaints("mkdir", &output, parents.then_some("File exists"))
     }
 
     /// Whether it worked is not told.
@@ -145,18 +144,6 @@ impl Handset {
         self.sh(&format!("chmod {} {target}", quoted(&permissions))).await.map(|_| Value::Null)
     }
 
-    /// Refuses with the lines in which a program complains, unless they say what is fine.
-    fn refuse_complaints(&self, program: &str, output: &str, fine: &str) -> Answer {
-        let (new, old) = (format!("{program}: "), format!("{program} failed"));
-        let complaint =
-            |line: &&str| (line.starts_with(&new) || line.starts_with(&old)) && !line.contains(fine);
-        self.refuse_missing(output, program)?;
-        match output.lines().find(complaint) {
-            Some(complaint) => Err(Refusal::exception(complaint.trim_end())),
-            None => Ok(Value::Null),
-        }
-    }
-
     pub(super) async fn take_screenshot(&self, arguments: &mut Bound) -> Answer {
         let (dst, limit) = (arguments.text("dst")?, arguments.limit("timeout")?);
         let wrong = match dst.as_str() {
@@ -168,8 +155,7 @@ impl Handset {
         if let Some(wrong) = wrong {
             return Err(Refusal::exception(format!("dst {wrong}: \"{dst}\"")));
         }
-        let output = self.run(&format!("screencap -p {dst}"), limit).await?;
-        self.refuse_missing(&output, "screencap")?;
+        self.run(&format!("screencap -p {dst}"), limit).await?;
         Ok(Value::Int(0))
     }
 
@@ -196,8 +182,7 @@ impl Handset {
         }
         let stamp = self.run("date +%Y%m%d-%H%M%S", Some(LOOK_LIMIT)).await?;
         let path = format!("{}/BugReport-AVE-Generated-{}", directory.trim_end_matches('/'), stamp.trim());
-        let output = self.sh(&format!("bugreport > {}", quoted(&path))).await?;
-        self.refuse_missing(&output, "bugreport")?;
+        self.sh(&format!("bugreport > {}", quoted(&path))).await?;
         Ok(path.into())
     }
 
@@ -206,6 +191,17 @@ impl Handset {
             self.profile.get("workstation").and_then(Value::as_str).filter(|name| !name.is_empty());
         let missing = || Refusal::exception("the profile of this handset names no workstation");
         workstation.map(Value::from).ok_or_else(missing)
+    }
+}
+
+/// Refuses with the first line in which a program complains, but for those that say what is fine.
+fn refuse_complaints(program: &str, output: &str, fine: Option<&str>) -> Answer {
+    let (new, old) = (format!("{program}: "), format!("{program} failed"));
+    let complains = |line: &&str| line.starts_with(&new) || line.starts_with(&old);
+    let is_fine = |line: &&str| fine.is_some_and(|fine| line.contains(fine));
+    match output.lines().filter(complains).find(|line| !is_fine(line)) {
+        Some(complaint) => Err(Refusal::exception(complaint.trim_end())),
+        None => Ok(Value::Null),
     }
 }
 

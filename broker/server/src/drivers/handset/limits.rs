@@ -17,6 +17,9 @@ pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// What the watch reads of one look. A real handset's properties take 50 KiB.
 pub(super) const PROBE_BYTES_MAX: usize = 1 << 20;
 
+/// What a profile shows of a property. Real ones are shorter.
+pub(super) const PROPERTY_CHARS_MAX: usize = 1024;
+
 /// The pause between two looks at a handset's properties, so that a change is seen within two seconds.
 pub(super) const PROBE_PAUSE: Duration = Duration::from_millis(1500);
 

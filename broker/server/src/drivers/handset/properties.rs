@@ -7,7 +7,7 @@ use ave_profile::{Map, Profile, Refusal, Value};
 use ave_protocol::arguments::Bound;
 
 use super::device::{Answer, Handset};
-use super::limits::{CALL_LIMIT, LOOK_LIMIT};
+use super::limits::{CALL_LIMIT, LOOK_LIMIT, PROPERTY_CHARS_MAX};
 use crate::config::handset::HandsetConfig;
 
 /// What is made of a property's text.
@@ -80,7 +80,8 @@ impl Properties {
         let property = |line: &str| {
             let (name, value) = line.trim_end().strip_prefix('[')?.split_once("]: [")?;
             let wanted = name == "sys.boot_completed" || FIELDS.iter().any(|field| field.property == name);
-            wanted.then(|| (name.to_owned(), value.strip_suffix(']').unwrap_or(value).to_owned()))
+            let value = value.strip_suffix(']').unwrap_or(value).chars().take(PROPERTY_CHARS_MAX);
+            wanted.then(|| (name.to_owned(), value.collect()))
         };
         Properties(dump.lines().filter_map(property).collect())
     }
@@ -213,4 +214,29 @@ pub(super) fn pair(arguments: &mut Bound) -> Result<(String, String), Refusal> {
         }
     };
     Ok((key(name)?, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_is_read_whatever_is_in_it() {
+        let long = "x".repeat(2 * PROPERTY_CHARS_MAX);
+        let dump = format!(
+            "noise\n[ro.build.id]: [a]: [b]\n[ro.product.model]: [{long}]\n[gsm.operator.alpha]: [two\nlines]\n\
+             [ro.build.version.sdk]: [many]\n[debug.other]: [1]\n[ro.build.type]: []\n"
+        );
+        let mut profile = Map::new();
+        let config = HandsetConfig::load(std::path::Path::new("/nowhere/handset.json")).0;
+        Properties::of_dump(&dump).fill(&mut profile, &config);
+        assert_eq!(profile["sw.label"], Value::from("a]: [b"));
+        assert_eq!(profile["product.model"].as_str().map(str::len), Some(PROPERTY_CHARS_MAX));
+        assert_eq!(profile["gsm.operator"], Value::from("two"));
+        for absent in ["sdk.version", "sw_type", "pretty", "sim.operator"] {
+            assert_eq!(profile[absent], Value::Null, "{absent}");
+        }
+        assert_eq!(profile["gsm-capable"], Value::Bool(false));
+        assert_eq!(profile.len(), FIELDS.len() + 1);
+    }
 }

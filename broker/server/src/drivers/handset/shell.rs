@@ -66,8 +66,7 @@ impl Handset {
         if arguments.flag("bg")? {
             return self.shell_in_background(&line).await;
         }
-        let output = self.run(&line, limit).await?;
-        self.refuse_missing(&output, &original)?;
+        let output = self.run_for(&original, &line, limit).await?;
         Ok(self.shown(&output))
     }
 
@@ -91,15 +90,6 @@ impl Handset {
         }
         self.background.stop(fd).await;
         Ok(Value::Null)
-    }
-
-    /// What an unknown command's output is taken for.
-    pub(super) fn refuse_missing(&self, output: &str, original: &str) -> Result<(), Refusal> {
-        let first = output.lines().next().unwrap_or_default().trim_end();
-        match first.starts_with("/system/") && first.ends_with("not found") {
-            true => Err(Refusal::exception(format!("no such executable: {original}"))),
-            false => Ok(()),
-        }
     }
 }
 

@@ -40,6 +40,20 @@ async fn h24_a_remote_end_is_forwarded_once_and_data_passes() {
 }
 
 #[tokio::test]
+async fn a_crowded_list_takes_no_further_forward() {
+    let rules: String = (0..900).map(|port| format!("other tcp:{port} tcp:1\n")).collect();
+    let answer: &str = format!("OKAY{:04x}{rules}", rules.len()).leak();
+    let (address, _) = super::patience::adb_server("", answer).await;
+    let home = tempfile::tempdir().unwrap();
+    let profile = Arc::new(Profile::of(json!({"serial": "s"})));
+    let item = Identity::new("handset", "s");
+    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false };
+    let mut handset = Opened(driver(address, home.path()).open(&granted).await.unwrap());
+    let message = "ADB is close to forwarding entry limits: 900 rules";
+    handset.fails("open_forwarded_port", json!(["tcp:1"]), message).await;
+}
+
+#[tokio::test]
 async fn h24_all_leaves_the_rules_of_others() {
     let lab = Lab::new();
     let serial = lab.phone.serial();

@@ -15,7 +15,7 @@ use super::*;
 
 /// An adb server that answers these bytes to `root:` and to everything else that is asked of a device, and counts the
 /// latter.
-async fn adb_server(root: &'static str, other: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
+pub(super) async fn adb_server(root: &'static str, other: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&asked);

@@ -50,6 +50,17 @@ async fn h11_a_command_that_takes_too_long_is_stopped_on_the_handset() {
 }
 
 #[tokio::test]
+async fn of_endless_output_the_beginning_is_kept() {
+    let lab = Lab::new();
+    let mut handset = lab.open().await;
+    let most = super::super::limits::OUTPUT_BYTES_MAX;
+    let line = format!("yes x | tr -d '\\n' | head -c {}", most + 10);
+    let said = handset.good("shell", json!([[line]])).await;
+    let (kept, note) = said.as_str().unwrap().split_once("\r\n").unwrap();
+    assert_eq!((kept.len(), note), (most, "[10 more bytes of output were not kept]\r\n"));
+}
+
+#[tokio::test]
 async fn a_dropped_call_stops_its_command() {
     let lab = Lab::new();
     let mut handset = lab.open().await;
