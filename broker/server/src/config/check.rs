@@ -66,6 +66,20 @@ mod tests {
     }
 
     #[test]
+    fn files_about_handsets_are_checked_too() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::new(home.path());
+        fs::create_dir_all(paths.config()).unwrap();
+        fs::write(paths.adb_server_json(), r#"{"port": "5037"}"#).unwrap();
+        fs::write(paths.handset_json(), r#"{"handsets": [{"model": "x"}]}"#).unwrap();
+        let faults = faults(&paths);
+        let found = |name: &str| faults.iter().find(|fault| fault.file.ends_with(name)).unwrap();
+        let (adb, handset) = (found("adb_server.json"), found("handset.json"));
+        assert_eq!((adb.severity, adb.field.as_str()), (Severity::Error, "port"));
+        assert_eq!((handset.severity, handset.field.as_str()), (Severity::Warning, "handsets[0].pretty"));
+    }
+
+    #[test]
     fn a_tool_that_is_not_there_is_only_a_warning() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::new(home.path());
