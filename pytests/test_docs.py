@@ -109,7 +109,7 @@ def test_each_broker_json_of_the_examples_is_accepted(tmp_path, path):
 
 def test_the_example_lab_is_accepted(tmp_path):
     files = {path.stem: path for path in EXAMPLES.glob("lab/*.json")}
-    assert sorted(files) == ["broker", "equipment", "workspace"]
+    assert sorted(files) == ["broker", "devantech", "equipment", "handset", "workspace"]
     assert len(SINGLE_FILES) == 3
     checked = ave_broker(home_with(tmp_path, **files), "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -120,3 +120,5 @@ def test_the_checks_are_numbered_without_a_gap():
     assert [int(number) for number in re.findall(r"^(\d+)\. ", checks, re.M)] == list(range(1, 218))
     workspace = (ROOT / "docs" / "workspace.md").read_text()
     assert [int(number) for number in re.findall(r"^- W(\d+)\. ", workspace, re.M)] == list(range(1, 16))
+    handset = (ROOT / "docs" / "handset.md").read_text()
+    assert [int(number) for number in re.findall(r"^- H(\d+)\. ", handset, re.M)] == list(range(1, 30))
