@@ -50,8 +50,7 @@ struct Parameter {
 }
 
 impl Signature {
-    /// The signature a developer wrote. Defaults are `None`, `True`, `False`, whole numbers and
-    /// `'text'`; `*rest` comes last. Anything that is not a literal goes through `FromStr`.
+    /// The signature a developer wrote. Defaults are `None`, `True`, `False`, numbers and `'text'`; `*rest` comes last. Anything that is not a literal goes through `FromStr`.
     ///
     /// # Panics
     /// If the notation is wrong.
@@ -62,6 +61,11 @@ impl Signature {
     /// The method's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it takes any number of further positional arguments.
+    pub fn has_rest(&self) -> bool {
+        self.rest.is_some()
     }
 
     /// Gives each parameter its value.
@@ -148,6 +152,11 @@ impl Bound {
     /// The value of a parameter; null if there is no such parameter or it was taken.
     pub fn get(&self, name: &str) -> &Value {
         self.values.get(name).unwrap_or(&Value::Null)
+    }
+
+    /// The values of all parameters that were not taken, by name.
+    pub fn named(self) -> Map {
+        self.values
     }
 
     /// The arguments of `*rest`.

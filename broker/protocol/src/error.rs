@@ -32,7 +32,7 @@ impl Fault {
 
     /// The fault an `exception` object describes. What is missing or no text is empty, a missing type is
     /// `Exception`, and the trace is left out.
-    pub(crate) fn of_members(mut members: Map) -> Fault {
+    pub fn of_members(mut members: Map) -> Fault {
         let mut text = |name| match members.remove(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,

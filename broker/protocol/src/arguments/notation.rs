@@ -1,5 +1,6 @@
 //! Reading and printing Python's notation of a signature.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +27,11 @@ impl FromStr for Signature {
                 Some(rest) if is_name(rest) => signature.rest = Some(rest.to_owned()),
                 _ => signature.parameters.push(text.parse().map_err(|error: String| wrong(&error))?),
             }
+        }
+        let names = signature.parameters.iter().map(|parameter| &parameter.name).chain(&signature.rest);
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) {
+            return Err(wrong(&format!("two parameters are named {twice}")));
         }
         let defaults = signature.parameters.iter().map(|parameter| parameter.default.is_some());
         if !defaults.is_sorted() {
@@ -84,9 +90,19 @@ fn literal(text: &str) -> Option<Value> {
         "False" => Some(Value::Bool(false)),
         _ => match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
             Some(inner) => (!inner.contains(['\'', '\\'])).then(|| inner.into()),
-            None => text.parse().ok().map(Value::Int),
+            None => number(text),
         },
     }
+}
+
+/// A number in digits, with a point or without.
+fn number(text: &str) -> Option<Value> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.contains(['e', 'E']) {
+        return None;
+    }
+    let whole = text.parse().ok().map(Value::Int);
+    whole.or_else(|| text.parse().ok().filter(|float: &f64| float.is_finite()).map(Value::Float))
 }
 
 #[cfg(test)]
@@ -101,6 +117,7 @@ mod tests {
             "download_git(src, refspec, dst=None, timeout=0, depth=1)",
             "begin_handover(fdtx_dir='/tmp/ave')",
             "f(_a, b2=True, c=False, d=-1, e='', *rest)",
+            "set_position(latitude, altitude=-0.5)",
         ];
         for notation in all {
             assert_eq!(Signature::parse(notation).to_string(), notation);
@@ -115,7 +132,11 @@ mod tests {
             ("(a)", "method's name"),
             ("f(a,)", "\"\" is no identifier"),
             ("f(1a)", "\"1a\" is no identifier"),
-            ("f(a=1.5)", "1.5 is no default"),
+            ("f(a=1.5.2)", "1.5.2 is no default"),
+            ("f(a=1e5)", "1e5 is no default"),
+            ("f(a=inf)", "inf is no default"),
+            ("f(a, a)", "two parameters are named a"),
+            ("f(a, *a)", "two parameters are named a"),
             ("f(a='it's')", "is no default"),
             ("f(*a, b)", "*rest comes last"),
             ("f(a=1, b)", "after those without"),

@@ -37,8 +37,8 @@ impl Encoding {
         }
     }
 
-    /// Reads a whole payload as one value.
-    pub(crate) fn read(payload: &[u8], limits: &Limits) -> Option<Value> {
+    /// Reads a whole payload as one value; `None` if it is none or exceeds a limit.
+    pub fn read(payload: &[u8], limits: &Limits) -> Option<Value> {
         let budget = Budget::new(limits.values_max);
         match Encoding::of(payload) {
             Encoding::Json => {
