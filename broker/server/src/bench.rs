@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::config::Config;
 use crate::drivers::handset::HandsetDriver;
 use crate::drivers::place;
+use crate::drivers::plugin::PluginDriver;
 use crate::drivers::relay::RelayDriver;
 use crate::drivers::workspace::WorkspaceDriver;
 use crate::drivers::{Driver, Drivers, Watch};
@@ -53,6 +54,11 @@ impl Bench {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
             drivers.insert("workspace".into(), driver.clone());
             spawn_blocking(move || driver.sweep()).await.context("sweeping leftover workspaces failed")?;
+        }
+        for kind in config.types.kinds().iter() {
+            if let Some(driver) = PluginDriver::of(config, kind) {
+                drivers.insert(kind.name.clone(), Arc::new(driver));
+            }
         }
         Ok(Bench { drivers: Drivers::new(drivers), watches })
     }

@@ -30,7 +30,10 @@ impl Mending {
         info!(%item, "resetting");
         let driver = self.drivers.of(&item.kind);
         self.tasks.spawn(async move {
-            let reset = AssertUnwindSafe(timeout(RESET_GIVE_UP, driver.reset(&item, &known)));
+            let reset = AssertUnwindSafe(timeout(
+                RESET_GIVE_UP.max(driver.close_limit()),
+                driver.reset(&item, &known),
+            ));
             let outcome = match reset.catch_unwind().await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err("its reset did not end within its time limit".to_owned()),

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::drivers::{Driver, Unit};
-use crate::limits::{CALLS_WAITING_MAX, CLOSE_GIVE_UP, OPEN_GIVE_UP};
+use crate::limits::CALLS_WAITING_MAX;
 
 /// A call on its way to a piece. Nobody waits for the answer any more if its receiver is gone.
 pub(crate) struct PieceCall {
@@ -47,15 +47,17 @@ impl Piece {
         let piece = Piece { calls, close, closed, failed: None };
         let close = piece.close.clone();
         let drive = async move {
-            let opening = timeout(OPEN_GIVE_UP, driver.open(&granted)).await;
+            let opening = timeout(driver.open_limit(), driver.open(&granted)).await;
             let stuck = opening.is_err();
             let mut unit = opening.unwrap_or_else(|_| Err(Refusal::exception(NEVER_OPENED)));
-            let _ = opened.send(unit.as_ref().map(drop).map_err(Clone::clone));
+            let refused =
+                unit.as_ref().map_or_else(|refusal| Some(refusal.clone()), |unit| unit.failed_to_open());
+            let _ = opened.send(refused.map_or(Ok(()), Err));
             serve(&mut unit, incoming, &stop, &close).await;
             close.cancelled().await;
             match unit {
                 Ok(unit) => {
-                    timeout(CLOSE_GIVE_UP, unit.close()).await.unwrap_or(Err(NEVER_CLOSED.to_owned()))
+                    timeout(driver.close_limit(), unit.close()).await.unwrap_or(Err(NEVER_CLOSED.to_owned()))
                 }
                 Err(_) if stuck => Err(NEVER_OPENED.to_owned()),
                 Err(_) => Ok(()),

@@ -70,6 +70,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(())
     }
 
+    /// Whether nothing has come after the last whole frame, as far as was read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// The next frame's payload. Dropping the future loses nothing.
     pub(crate) async fn frame(&mut self) -> Result<Bytes, WireError> {
         loop {

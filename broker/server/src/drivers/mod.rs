@@ -9,6 +9,7 @@ pub(crate) mod fake;
 pub(crate) mod group;
 pub(crate) mod handset;
 pub(crate) mod place;
+pub(crate) mod plugin;
 pub(crate) mod refusals;
 pub(crate) mod relay;
 pub(crate) mod strays;
@@ -17,12 +18,14 @@ pub mod workspace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ave_core::Granted;
 use ave_profile::{Identity, Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
 
+use crate::limits::{CLOSE_GIVE_UP, OPEN_GIVE_UP};
 use crate::sightings::Sightings;
 
 /// Opens the pieces of one type.
@@ -37,6 +40,16 @@ pub trait Driver: Send + Sync {
     /// Whether the client is answered before its piece is open: then the first call waits.
     fn lazy(&self) -> bool {
         false
+    }
+
+    /// How long opening may take; then nobody knows the piece's state, and it is not lent again.
+    fn open_limit(&self) -> Duration {
+        OPEN_GIVE_UP
+    }
+
+    /// How long closing or a reset may take; then the piece is not lent again.
+    fn close_limit(&self) -> Duration {
+        CLOSE_GIVE_UP
     }
 
     /// The calls of every piece, if they are known before one is open. Documents and stubs are checked
@@ -68,6 +81,11 @@ pub trait Unit: Send {
     /// What to say to a call that is none of [`Unit::methods`], if there is more to say than
     /// `no such RPC`.
     fn no_driver_for(&self, _method: &str) -> Option<Refusal> {
+        None
+    }
+
+    /// Why the piece did not open, although something was started that has to be closed.
+    fn failed_to_open(&self) -> Option<Refusal> {
         None
     }
 
