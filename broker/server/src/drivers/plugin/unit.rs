@@ -55,7 +55,11 @@ impl PluginUnit {
         if !has_profile {
             methods.push(GET_PROFILE.clone());
         }
-        PluginUnit { methods, has_profile, ..PluginUnit::of(plugin, granted, State::Ready(process)) }
+        PluginUnit {
+            methods,
+            has_profile,
+            ..PluginUnit::of(plugin, granted, State::Ready(Box::new(process)))
+        }
     }
 
     /// The piece of a driver that was lost while it opened.
@@ -136,7 +140,7 @@ impl Unit for PluginUnit {
     async fn close(self: Box<Self>) -> Result<(), String> {
         let PluginUnit { plugin, item, known, state, .. } = *self;
         let running = match state {
-            State::Ready(process) => Some(process),
+            State::Ready(process) => Some(*process),
             State::Interrupted => None,
             State::Lost(_) | State::NeverOpened(_) if plugin.kind.reset.is_some() => None,
             State::Lost(lost) | State::NeverOpened(lost) => return Err(format!("its driver {}", lost.how)),
