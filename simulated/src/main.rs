@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use ave_simulated::{Bench, Board, Phone, PhoneBuilder, UsbDevice, UsbTree};
+use ave_simulated::{AdbServer, Bench, Board, Phone, PhoneBuilder, UsbDevice, UsbTree};
 use clap::Parser;
 use serde_json::{Value, json};
 use tokio::runtime;
@@ -29,14 +29,12 @@ enum Command {
         #[arg(long, default_value = "00099001")]
         serial: String,
     },
-    /// Phones that hang on the relays of one board: relay n is the USB supply of phone n.
+    /// An adb server of its own, and phones that hang on the relays of one board: relay n is the USB supply of
+    /// phone n.
     Bench {
         /// The folder of the USB tree.
         #[arg(long)]
         tree: PathBuf,
-        /// The port of the adb server.
-        #[arg(long)]
-        connect: u16,
         /// How many phones.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
         phones: u8,
@@ -44,11 +42,8 @@ enum Command {
         #[arg(long, default_value = "00099001")]
         serial: String,
     },
-    /// Many phones without a board.
+    /// An adb server of its own, and many phones without a board.
     Phones {
-        /// The port of the adb server.
-        #[arg(long)]
-        connect: u16,
         /// How many.
         #[arg(long)]
         count: usize,
@@ -113,21 +108,28 @@ fn main() -> Result<()> {
             }))?;
             Ok(tree.unplug(BOARD_PLACE)?)
         }
-        Command::Bench { tree, connect, phones, serial } => {
-            let tree = UsbTree::new(&tree)?;
+        Command::Bench { tree, phones, serial } => {
+            let (tree, server) = (UsbTree::new(&tree)?, AdbServer::start()?);
             let phones =
                 (1..=phones).map(|n| Phone::builder().property("ro.product.model", &format!("FAKE{n}")));
-            let bench = Bench::new(&tree, server(connect), &serial, phones.collect())?;
-            let phones: Vec<_> = bench.phones.iter().map(|phone| about(phone)).collect();
-            say(
-                &json!({"phones": phones, "board": serial, "usb_devices": tree.devices(), "device_nodes": tree.nodes()}),
-            );
+            let bench = Bench::new(&tree, server.address(), &serial, phones.collect())?;
+            say(&json!({
+                "adb_port": server.address().port(),
+                "phones": bench.phones.iter().map(|phone| about(phone)).collect::<Vec<_>>(),
+                "board": serial,
+                "usb_devices": tree.devices(),
+                "device_nodes": tree.nodes(),
+            }));
             runtime.block_on(obey(|order| bail!("no such order: {order}")))
         }
-        Command::Phones { connect, count } => {
-            let phones = (0..count).map(|_| Phone::builder().attach_to(server(connect)).start());
+        Command::Phones { count } => {
+            let server = AdbServer::start()?;
+            let phones = (0..count).map(|_| Phone::builder().attach_to(server.address()).start());
             let phones = phones.collect::<io::Result<Vec<_>>>()?;
-            say(&json!({"phones": phones.iter().map(about).collect::<Vec<_>>()}));
+            say(&json!({
+                "adb_port": server.address().port(),
+                "phones": phones.iter().map(about).collect::<Vec<_>>(),
+            }));
             runtime.block_on(obey(|order| bail!("no such order: {order}")))
         }
     }
@@ -170,7 +172,7 @@ fn server(port: u16) -> SocketAddr {
 }
 
 fn about(phone: &Phone) -> Value {
-    json!({"serial": phone.serial(), "root": phone.root()})
+    json!({"serial": phone.serial(), "model": phone.property("ro.product.model"), "root": phone.root()})
 }
 
 fn say(line: &Value) {

@@ -11,7 +11,6 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::select;
 use tokio::sync::Mutex;
 
-use super::packet::PAYLOAD_BYTES_MAX;
 use super::paths::{self, ToPhone};
 use super::services::Then;
 use super::state::State;
@@ -25,8 +24,8 @@ const EXIT: u8 = 3;
 const CLOSE_STDIN: u8 = 4;
 const HEADER_BYTES: usize = 5;
 
-/// How much output is sent at once, in bytes: a packet with its kind and length.
-const PART_BYTES: usize = PAYLOAD_BYTES_MAX as usize - HEADER_BYTES;
+/// How much output is sent at once, in bytes.
+const PART_BYTES: usize = 64 * 1024;
 
 /// Runs one command line. `kill` is a builtin of this host's shell, which would reach this host's processes: here
 /// it is the phone's.

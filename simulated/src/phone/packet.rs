@@ -10,10 +10,7 @@ use tokio_util::codec::Decoder;
 pub(super) const VERSION: u32 = 0x0100_0001;
 
 /// The largest payload, in bytes, in both directions.
-pub(super) const PAYLOAD_BYTES_MAX: u32 = 256 * 1024;
-
-/// The largest payload accepted before the other side knows ours, in bytes.
-const ANY_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const PAYLOAD_BYTES_MAX: u32 = 1024 * 1024;
 
 const HEADER_BYTES: usize = 24;
 
@@ -94,7 +91,7 @@ impl Decoder for Packets {
             (header.get_u32_le(), header.get_u32_le(), header.get_u32_le() as usize);
         header.advance(4);
         let command = Command::from_number(number).filter(|_| header.get_u32_le() == !number);
-        let Some(command) = command.filter(|_| length <= ANY_PAYLOAD_BYTES_MAX) else {
+        let Some(command) = command.filter(|_| length <= PAYLOAD_BYTES_MAX as usize) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("no packet: {number:08x}, {length} bytes"),

@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use tokio::select;
 use tokio::time::sleep;
 
-use super::packet::PAYLOAD_BYTES_MAX;
 use super::state::State;
 use super::stream::{Arrivals, Departures};
 use super::{command, sync};
@@ -24,6 +23,9 @@ pub(super) enum Then {
     /// It hangs in a RAM dump until somebody plugs it again.
     Dump,
 }
+
+/// How much of a forwarded connection is passed on at once, in bytes.
+const PART_BYTES: usize = 64 * 1024;
 
 const GARBAGE: &[u8] = b"\xff\xfe\x00garbage\x80\r\n\xc3(";
 
@@ -84,7 +86,7 @@ async fn forward(port: &str, mut arrivals: Arrivals, mut departures: Departures)
     let port: u16 = port.parse().map_err(io::Error::other)?;
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let (mut reader, mut writer) = socket.split();
-    let mut buffer = vec![0; PAYLOAD_BYTES_MAX as usize];
+    let mut buffer = vec![0; PART_BYTES];
     let there = async {
         while let Some(bytes) = arrivals.next().await {
             writer.write_all(&bytes).await?;

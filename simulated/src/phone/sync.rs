@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::packet::PAYLOAD_BYTES_MAX;
 use super::paths;
 use super::state::State;
 use super::stream::{Arrivals, Departures};
@@ -16,6 +17,9 @@ const PART_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a path may be, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
+
+/// The letters and the number before each part, in bytes.
+const HEADER_BYTES: usize = 8;
 
 const PERMISSIONS: u32 = 0o777;
 
@@ -35,7 +39,7 @@ impl Requests {
     }
 
     async fn header(&mut self) -> Option<([u8; 4], u32)> {
-        let mut header = self.take(8).await?;
+        let mut header = self.take(HEADER_BYTES).await?;
         let mut letters = [0; 4];
         header.copy_to_slice(&mut letters);
         Some((letters, header.get_u32_le()))
@@ -67,15 +71,21 @@ pub(super) async fn serve(state: &State, arrivals: Arrivals, mut departures: Dep
     Ok(())
 }
 
-/// Sends a file, and at its end that this was all.
+/// Sends a file, as many parts at once as fit, and at its end that this was all.
 async fn receive(state: &State, path: &str, departures: &mut Departures) -> io::Result<()> {
     let mut file = File::open(place(state, path)?)?;
     let mut buffer = vec![0; PART_BYTES_MAX];
+    let mut parts = Vec::with_capacity(PAYLOAD_BYTES_MAX as usize);
     loop {
-        match file.read(&mut buffer)? {
-            0 => return departures.send(packet(b"DONE", b"")).await,
-            count => departures.send(packet(b"DATA", &buffer[..count])).await?,
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            parts.extend(packet(b"DONE", b""));
+            return departures.send(parts).await;
         }
+        if parts.len() + HEADER_BYTES + count > PAYLOAD_BYTES_MAX as usize {
+            departures.send(std::mem::take(&mut parts)).await?;
+        }
+        parts.extend(packet(b"DATA", &buffer[..count]));
     }
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(phone: PhoneBuilder) -> Desk {
-        let (server, phone) = (AdbServer::start().expect("a server"), phone.start().expect("a phone"));
-        server.connect(&phone.serial()).expect("attached");
+        let server = AdbServer::start().expect("a server");
+        let phone = phone.attach_to(server.address()).start().expect("a phone");
         let desk = Desk { server, phone };
         desk.wait_for("device");
         desk

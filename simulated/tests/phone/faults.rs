@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ave_simulated::{AdbServer, Phone};
+use ave_simulated::Phone;
 
 use super::desk::Desk;
 
@@ -20,10 +20,7 @@ fn a_reboot_is_seen_and_survived() {
 
 #[test]
 fn an_unplugged_phone_comes_back_when_it_is_plugged() {
-    let server = AdbServer::start().unwrap();
-    let phone = Phone::builder().attach_to(server.address()).start().unwrap();
-    let desk = Desk { server, phone };
-    desk.wait_for("device");
+    let desk = Desk::new(Phone::builder());
     desk.phone.unplug();
     desk.wait_for("offline");
     desk.phone.plug();
