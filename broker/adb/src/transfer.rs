@@ -1,13 +1,19 @@
 //! Whole files to and from a device, in packets of the file service.
 
 use std::fs::Permissions;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::fs::File;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter,
+};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::device::Device;
 use crate::error::AdbError;
@@ -58,12 +64,11 @@ impl Device {
             .permissions(Permissions::from_mode(0o666)) // less the process's umask
             .tempfile_in(directory)
             .map_err(at_target())?;
-        let file = File::from_std(unfinished.as_file().try_clone().map_err(at_target())?);
+        let file = unfinished.as_file().try_clone().map_err(at_target())?;
 
         let mut stream = self.sync().await?;
         sync::request(&mut stream, *b"RECV", source).await?;
-        let mut from = BufReader::with_capacity(TRANSFER_BUFFER_BYTES, stream);
-        let bytes = receive_chunks(&mut from, file, target).await?;
+        let bytes = receive(stream, file, target.to_owned()).await?;
         unfinished.persist(target).map_err(|error| at_target()(error.error))?;
         Ok(bytes)
     }
@@ -96,29 +101,42 @@ async fn taken(from: &mut (impl AsyncRead + Unpin)) -> Result<(), AdbError> {
     }
 }
 
-/// Writes every chunk the device sends to `file` and counts their bytes.
+/// Writes every chunk the device sends to `file` and counts their bytes, on a thread that may block: a file is not
+/// worth a change of threads for each of its parts. Ends when it is dropped.
+async fn receive(stream: TcpStream, mut file: std::fs::File, path: PathBuf) -> Result<u64, AdbError> {
+    let (_wanted, dropped) = oneshot::channel::<()>();
+    let runtime = Handle::current();
+    let receiving = spawn_blocking(move || {
+        let mut from = BufReader::with_capacity(TRANSFER_BUFFER_BYTES, stream);
+        runtime.block_on(async {
+            tokio::select! {
+                received = receive_chunks(&mut from, &mut file, &path) => received,
+                _ = dropped => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
+            }
+        })
+    });
+    receiving.await.map_err(io::Error::from)?
+}
+
 async fn receive_chunks(
-    from: &mut BufReader<impl AsyncRead + Unpin>,
-    file: File,
+    from: &mut (impl AsyncBufRead + Unpin),
+    file: &mut std::fs::File,
     path: &Path,
 ) -> Result<u64, AdbError> {
-    let mut file = BufWriter::with_capacity(TRANSFER_BUFFER_BYTES, file);
     let mut received = 0;
     loop {
         match &wire::read_word(from).await? {
-            b"DATA" => received += receive_chunk(from, &mut file, path).await?,
-            b"DONE" => break,
+            b"DATA" => received += receive_chunk(from, file, path).await?,
+            b"DONE" => return Ok(received),
             b"FAIL" => return Err(sync::refusal(from).await?),
             found => return Err(AdbError::protocol("DATA or DONE", found)),
         }
     }
-    file.flush().await.map_err(AdbError::file(path))?;
-    Ok(received)
 }
 
 async fn receive_chunk(
-    from: &mut BufReader<impl AsyncRead + Unpin>,
-    file: &mut BufWriter<File>,
+    from: &mut (impl AsyncBufRead + Unpin),
+    file: &mut std::fs::File,
     path: &Path,
 ) -> Result<u64, AdbError> {
     let length = from.read_u32_le().await? as usize;
@@ -135,7 +153,7 @@ async fn receive_chunk(
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let part = &read[..read.len().min(missing)];
-        file.write_all(part).await.map_err(AdbError::file(path))?;
+        file.write_all(part).map_err(AdbError::file(path))?;
         let bytes = part.len();
         from.consume(bytes);
         missing -= bytes;
