@@ -5,13 +5,15 @@ target := $(or $(CARGO_TARGET_DIR),target)
 venv   := .venv
 python := $(venv)/bin/python
 figures := bench-results/bench.jsonl
-broker  = $(abspath $(target))/debug/ave-broker
+broker    = $(abspath $(target))/debug/ave-broker
+
+released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
 .NOTPARALLEL:
 .PHONY: demo test bench fuzz planted wheel setup system lint rust-test python-test clean
 
 demo: setup
-	cargo build --locked -p ave-broker
+	cargo build --locked -p ave-broker -p ave-simulated
 	$(develop)
 	config-examples/demo $(broker) $(python)
 
@@ -34,12 +36,13 @@ python-test: setup
 
 # Release builds; one JSON line per figure, then a table of all.
 bench: setup
-	cargo build --locked --release -p ave-broker
+	cargo build --locked --release -p ave-broker -p ave-simulated
 	$(develop) --release
 	@mkdir -p $(dir $(figures)); rm -f $(figures); failed=; \
 	for bench in "cargo bench --locked -p ave-core --bench decide" \
 	             "cargo bench --locked -p ave-broker --bench serve" \
-	             "env AVE_BROKER=$(abspath $(target))/release/ave-broker $(python) pytests/bench.py"; do \
+	             "$(released) $(python) pytests/bench.py" \
+	             "$(released) $(python) pytests/bench_handsets.py"; do \
 	  echo "$$bench"; $$bench >> $(figures) || failed="$$failed $${bench##* }"; \
 	done; \
 	$(python) pytests/figures.py $(figures); \
@@ -71,6 +74,7 @@ $(venv)/ready: pytests/requirements.txt
 system:
 	@missing=; \
 	test -x /usr/bin/git || missing="$$missing git"; \
+	command -v adb >/dev/null || missing="$$missing adb"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	test -z "$$missing" || { \

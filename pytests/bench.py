@@ -19,6 +19,7 @@ from ave.broker import Broker
 PIECES = 64
 WANTED = {"type": "wlan"}
 PROCESSES = 8
+ON_LOOPBACK = {"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}
 
 
 def cycles(home, seconds, begin):
@@ -58,23 +59,30 @@ def get_and_yield(broker):
 
 
 @contextlib.contextmanager
+def started(home, files):
+    """A running broker whose configuration consists of these files."""
+    config = pathlib.Path(home, ".ave", "config")
+    config.mkdir(parents=True)
+    for name, content in files.items():
+        (config / f"{name}.json").write_text(json.dumps(content))
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    command = [os.environ["AVE_BROKER"], "--foreground", "--home", str(home), *as_root]
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=pipe, stderr=null, text=True) as broker:
+        try:
+            assert broker.stdout.readline(), "the broker did not start"
+            yield broker
+        finally:
+            broker.terminate()
+
+
+@contextlib.contextmanager
 def lab():
     """The home of a broker with pieces to lend."""
-    with tempfile.TemporaryDirectory() as home:
-        config = pathlib.Path(home, ".ave", "config")
-        config.mkdir(parents=True)
-        (config / "broker.json").write_text('{"port": 0, "listen": "127.0.0.1", "host": "127.0.0.1"}')
-        (config / "adb_server.json").write_text('{"port": 0}')
-        (config / "equipment.json").write_text(json.dumps([{**WANTED, "uid": str(n)} for n in range(PIECES)]))
-        as_root = ["--allow-root"] if os.geteuid() == 0 else []
-        command = [os.environ["AVE_BROKER"], "--foreground", "--home", home, *as_root]
-        pipe, null = subprocess.PIPE, subprocess.DEVNULL
-        with subprocess.Popen(command, stdout=pipe, stderr=null, text=True) as broker:
-            try:
-                assert broker.stdout.readline(), "the broker did not start"
-                yield home
-            finally:
-                broker.terminate()
+    equipment = [{**WANTED, "uid": str(n)} for n in range(PIECES)]
+    files = {"broker": ON_LOOPBACK, "adb_server": {"port": 0}, "equipment": equipment}
+    with tempfile.TemporaryDirectory() as home, started(home, files):
+        yield home
 
 
 def report(figure, value, unit, target=None, ok=None, ratio=None):
