@@ -50,7 +50,8 @@ struct Parameter {
 }
 
 impl Signature {
-    /// The signature a developer wrote. Defaults are `None`, `True`, `False`, numbers and `'text'`; `*rest` comes last. Anything that is not a literal goes through `FromStr`.
+    /// The signature a developer wrote. Defaults are `None`, `True`, `False`, numbers, `'text'` and `[]`; `*rest`
+    /// comes last. Anything that is not a literal goes through `FromStr`.
     ///
     /// # Panics
     /// If the notation is wrong.

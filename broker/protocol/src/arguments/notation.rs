@@ -68,6 +68,7 @@ impl fmt::Display for Parameter {
             Some(Value::Bool(true)) => f.write_str("=True"),
             Some(Value::Bool(false)) => f.write_str("=False"),
             Some(Value::Text(text)) => write!(f, "='{text}'"),
+            Some(Value::List(_)) => f.write_str("=[]"),
             Some(other) => write!(f, "={other}"),
         }
     }
@@ -88,6 +89,7 @@ fn literal(text: &str) -> Option<Value> {
         "None" => Some(Value::Null),
         "True" => Some(Value::Bool(true)),
         "False" => Some(Value::Bool(false)),
+        "[]" => Some(Value::List(Vec::new())),
         _ => match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
             Some(inner) => (!inner.contains(['\'', '\\'])).then(|| inner.into()),
             None => number(text),
@@ -116,7 +118,7 @@ mod tests {
             "get(*profiles)",
             "download_git(src, refspec, dst=None, timeout=0, depth=1)",
             "begin_handover(fdtx_dir='/tmp/ave')",
-            "f(_a, b2=True, c=False, d=-1, e='', *rest)",
+            "f(_a, b2=True, c=False, d=-1, e='', f=[], *rest)",
             "set_position(latitude, altitude=-0.5)",
         ];
         for notation in all {

@@ -139,7 +139,7 @@ impl Handset {
     }
 
     /// What the `adb` command would be started with.
-    fn argv(&self, words: &[&str]) -> Vec<String> {
+    pub(super) fn argv(&self, words: &[&str]) -> Vec<String> {
         ["adb", "-s", self.serial()].iter().chain(words).map(|word| (*word).to_owned()).collect()
     }
 

@@ -31,6 +31,9 @@ const fn field(name: &'static str, property: &'static str, form: Form, call: &'s
     Field { name, property, form, call }
 }
 
+/// Where an old Android reads further properties when it starts.
+pub(super) const LOCAL_PROPERTIES: &str = "/data/local.prop";
+
 const NETWORK_TYPE: &str = "gsm.network.type";
 
 const FIELDS: [Field; 17] = [
@@ -166,7 +169,7 @@ impl Handset {
     }
 
     /// Sets a property; what it is instead, if that did not work.
-    async fn assign(&self, key: &str, value: &str) -> Result<(), Result<String, Refusal>> {
+    pub(super) async fn assign(&self, key: &str, value: &str) -> Result<(), Result<String, Refusal>> {
         let line = format!("setprop {key} {value}; getprop {key}", key = quoted(key), value = quoted(value));
         let found = self.run(&line, Some(CALL_LIMIT)).await.map_err(Err)?;
         match found.trim() {
@@ -178,9 +181,8 @@ impl Handset {
     /// Sets a property in `/data/local.prop`, or drops it there. Without a value a file that is not there is not
     /// made.
     pub(super) async fn edit_local_properties(&self, key: &str, value: Option<&str>) -> Result<(), Refusal> {
-        const FILE: &str = "/data/local.prop";
-        let old = match self.exists(FILE, None).await? {
-            true => self.read_text(FILE).await?,
+        let old = match self.exists(LOCAL_PROPERTIES, None).await? {
+            true => self.read_text(LOCAL_PROPERTIES).await?,
             false if value.is_none() => return Ok(()),
             false => String::new(),
         };
@@ -188,7 +190,7 @@ impl Handset {
         let kept = old.lines().filter(|line| !of_key(line)).map(str::to_owned);
         let lines = kept.chain(value.map(|value| format!("{key}={value}")));
         let content: String = lines.map(|line| line + "\n").collect();
-        self.write_text(FILE, &content).await
+        self.write_text(LOCAL_PROPERTIES, &content).await
     }
 }
 

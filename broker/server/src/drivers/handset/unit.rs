@@ -66,7 +66,9 @@ impl Unit for HandsetUnit {
     /// Ends what runs on the handset for this session and removes its forwards. What was changed on the handset
     /// stays (Specification 1.7), so there is nothing that could fail.
     async fn close(mut self: Box<Self>) -> Result<(), String> {
-        self.android = None;
+        if let Some(android) = &mut self.android {
+            android.stop_all().await;
+        }
         self.handset.background.stop_all().await;
         self.handset.close_forwards().await;
         Ok(())

@@ -97,7 +97,10 @@ async fn what_is_waited_for_is_found_or_missed_in_time() {
     handset.good("wait_for_path", json!(["/sdcard", "directory", 5])).await;
     assert_eq!(handset.bad("wait_for_path", json!(["/sdcard/x", null, 1])).await.kind.as_str(), "Timeout");
     assert_eq!(handset.good("is_mounted", json!(["/data"])).await, true);
-    handset.fails("is_mounted", json!([1]), "mount_point must be a string").await;
+    handset.fails("is_mounted", json!([1]), "path must be a string").await;
+    let mut base = lab.open_as(json!({})).await;
+    assert_eq!(base.good("is_mounted", json!(["/data"])).await, true);
+    base.fails("is_mounted", json!([1]), "mount_point must be a string").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A handset as a session uses it: the real adb server, a simulated phone, the unit's calls by name. The numbers
 //! in names and comments are those of the handset checks in `docs/handset.md`.
 
+mod android;
 mod documents;
 mod files;
 mod forwards;
