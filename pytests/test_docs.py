@@ -81,6 +81,16 @@ def test_options_of_ave_broker_exist():
     assert used <= known
 
 
+def test_options_of_vcsjob_exist():
+    used = [words for words in commands("vcsjob") if "|" not in words]
+    assert used, "no commands found"
+    for words in used:
+        vcsjob_command = next(word for word in words[1:] if word[0] != "-")
+        shown = [sys.executable, "-m", "vcsjob", vcsjob_command, "--help"]
+        known = subprocess.run(shown, capture_output=True, text=True, timeout=30, check=True).stdout
+        assert {word for word in words[1:] if word[0] == "-"} <= set(re.findall(r"--?[a-z-]+", known))
+
+
 def test_targets_of_make_exist():
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     used = {words[1] for words in commands("make") if len(words) > 1}

@@ -73,7 +73,9 @@ def test_the_package_and_a_script_that_uses_it_are_typed(tmp_path):
 
 
 def modules():
-    found = [info.name for info in pkgutil.walk_packages(ave.__path__, "ave.")] + ["vcsjob"]
+    found = ["vcsjob"]
+    for package in (ave, vcsjob):
+        found += [info.name for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     assert len(found) > 8, found
     return [importlib.import_module(name) for name in found]
 
