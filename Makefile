@@ -6,6 +6,7 @@ venv   := .venv
 python := $(venv)/bin/python
 figures := bench-results/bench.jsonl
 broker    = $(abspath $(target))/debug/ave-broker
+simulated = $(abspath $(target))/debug/ave-simulated
 
 released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
@@ -15,7 +16,7 @@ released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED
 demo: setup
 	cargo build --locked -p ave-broker -p ave-simulated
 	$(develop)
-	config-examples/demo $(broker) $(python)
+	config-examples/demo $(broker) $(simulated) $(python)
 
 test: setup lint rust-test python-test
 
