@@ -1,5 +1,6 @@
 //! The broker's daemon: the edges around `ave_core`, one noun a file. See `docs/code-structure.md`.
 
+pub mod adb_server;
 mod bench;
 mod calls;
 pub mod cli;

@@ -7,7 +7,7 @@ mod exit;
 mod lists;
 mod reset;
 mod types;
-mod user;
+pub(crate) mod user;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -18,7 +18,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::config::{Paths, USER_FILE, User};
-use crate::daemon;
+use crate::daemon::{self, Daemon};
 pub use exit::ExitCode;
 pub(crate) use exit::{Failure, Outcome};
 
@@ -175,12 +175,12 @@ impl Cli {
         match action {
             Action::Start => {
                 let launch = daemon::Launch { allow_root: self.allow_root, adopt_home: became };
-                daemon::start(&paths, self.force, launch)
+                daemon::start(&Daemon::broker(&paths), self.force, launch).map(drop)
             }
             Action::Foreground => daemon::foreground(&paths, self.detached),
-            Action::Restart => daemon::restart(&paths),
-            Action::Stop => daemon::stop(&paths),
-            Action::Hickup => daemon::hickup(&paths),
+            Action::Restart => daemon::restart(&Daemon::broker(&paths)),
+            Action::Stop => daemon::stop(&Daemon::broker(&paths)),
+            Action::Hickup => daemon::hickup(&Daemon::broker(&paths)),
             Action::List => lists::print(&paths, "list_available", self.admin.as_deref(), self.json),
             Action::ListAll => lists::print(&paths, "list_equipment", self.admin.as_deref(), self.json),
             Action::Reset => {

@@ -5,12 +5,12 @@ use nix::unistd::{self, geteuid, setgid, setuid};
 use crate::config::User;
 
 /// Whether this is root now.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }
 
 /// Becomes the configured user for good; only root can, and tells whether it did.
-pub(super) fn become_user(user: &User) -> Result<bool, String> {
+pub(crate) fn become_user(user: &User) -> Result<bool, String> {
     if !is_root() {
         return Ok(false);
     }

@@ -145,6 +145,16 @@ impl Paths {
         self.log().join("ave-broker.log")
     }
 
+    /// The file that names what keeps the adb server alive.
+    pub fn adb_server_pid_file(&self) -> PathBuf {
+        self.run().join("ave-adb-server.pid")
+    }
+
+    /// What it and the adb server say.
+    pub fn adb_server_log_file(&self) -> PathBuf {
+        self.log().join("ave-adb-server.log")
+    }
+
     /// Makes the folders that are missing. Clients of other users may read `config` and `run`; the rest is
     /// nobody's business.
     ///

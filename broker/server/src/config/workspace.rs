@@ -262,7 +262,7 @@ impl Content<'_> {
 }
 
 /// Whether there is a file that may be run.
-pub(super) fn is_executable(program: &Path) -> bool {
+pub(crate) fn is_executable(program: &Path) -> bool {
     program.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 

@@ -1,4 +1,4 @@
-//! The broker as a process of its own: its PID file, its log, its signals, and what others do to it.
+//! A process of its own, which the broker is, and what keeps an adb server alive: its PID file, its log, its signals, and what others do to it.
 
 mod control;
 mod hickup;
@@ -17,9 +17,9 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{ExitCode, Failure, Outcome, say};
 use crate::config::{Config, Paths, defaults, replace};
 use crate::wiring;
-pub(crate) use control::{Launch, hickup, restart, start, stop};
+pub(crate) use control::{Daemon, Launch, hickup, restart, start, stop};
 pub use hickup::Hickup;
-use pid_file::PidFile;
+pub(crate) use pid_file::PidFile;
 
 /// What a broker says when it answers, before its address.
 const READY: &str = "ave-broker listening on ";
@@ -31,8 +31,7 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
     let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
     if detached {
-        setsid().map_err(|error| could_not(error.into()))?;
-        std::env::set_current_dir("/").map_err(could_not)?;
+        leave_terminal().map_err(could_not)?;
     }
     let written = defaults::write_missing(paths).map_err(could_not)?;
     let config = Config::load(paths).map_err(|error| Failure::of_faults(&error.0))?;
@@ -76,9 +75,15 @@ fn announce(paths: &Paths, address: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Leaves the terminal and the folder behind that it was started from.
+pub(crate) fn leave_terminal() -> io::Result<()> {
+    setsid()?;
+    std::env::set_current_dir("/")
+}
+
 /// `AVE_LOG` chooses what is logged (`info`, `ave_broker=debug`); by default everything a person on call
 /// wants to see, or only faults where `logging` is off.
-fn log_to_stderr(logging: bool) {
+pub(crate) fn log_to_stderr(logging: bool) {
     let level = if logging { LevelFilter::INFO } else { LevelFilter::ERROR };
     let filter =
         EnvFilter::builder().with_default_directive(level.into()).with_env_var("AVE_LOG").from_env_lossy();

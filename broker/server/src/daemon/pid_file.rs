@@ -46,7 +46,7 @@ pub(super) fn look(path: &Path) -> io::Result<Found> {
 
 /// This process's own PID file, removed when dropped.
 #[derive(Debug)]
-pub(super) struct PidFile {
+pub(crate) struct PidFile {
     path: PathBuf,
     file: File,
 }
@@ -54,7 +54,7 @@ pub(super) struct PidFile {
 impl PidFile {
     /// Puts this process's number at `path`, already locked, so that nobody ever sees it otherwise. A stale
     /// file is replaced. `None` if another broker lives.
-    pub(super) fn take(path: &Path) -> io::Result<Option<PidFile>> {
+    pub(crate) fn take(path: &Path) -> io::Result<Option<PidFile>> {
         for _ in 0..TRIES_MAX {
             let mine = unnamed(path, format!("{}\n", std::process::id()).as_bytes(), 0o644)?;
             flock(mine.as_file(), FlockOperation::NonBlockingLockExclusive)?;

@@ -18,6 +18,9 @@ pub(crate) const WORKSPACE: &str = "AVE_WORKSPACE";
 /// Marks the programs a lab brings, its listers and drivers; the value is the home of their broker.
 pub(crate) const BROKER_HOME: &str = "AVE_BROKER_HOME";
 
+/// Marks an adb server; the value is the home of its supervisor.
+pub(crate) const ADB_SERVER: &str = "AVE_ADB_SERVER";
+
 /// Rounds of killing; a process that forks on takes more than one.
 const KILL_ROUNDS_MAX: u32 = 500;
 
