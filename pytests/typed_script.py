@@ -21,6 +21,12 @@ def main() -> int:
             handset, workspace = broker.get(({"type": "handset"}, {"type": "workspace"}))
             print(serial_of(handset), workspace.run(["true"], timeout=5))
             broker.yield_resources(handset, workspace.profile)
+            phone, relay, directory = broker.get(
+                {"type": "handset", "sdk.version": 30}, {"type": "relay", "circuits": ["usb.pc.vcc"]}, {"type": "workspace"}
+            )
+            state: str = phone.wait_power_state(["adb", "offline"], timeout=5)
+            stamp: list[int] = relay.set_circuit("usb.pc.vcc", closed=True)
+            print(state.upper(), stamp[0] + 1, directory.get_path().upper(), phone.a_later_call(1))
         except Busy as busy:
             print(busy.message, busy.details["type"])
             return vcsjob.BUSY

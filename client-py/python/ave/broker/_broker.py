@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, overload
 
 from ave import _client
-from ave.broker._remote import Remote
-from ave.broker.administration import Administration, Profile
-from ave.broker.resource import RemoteResource, resource_of
+from ave.broker._remote import Profile, Remote
+from ave.broker.administration import Administration
+from ave.broker.resource import RemoteHandset, RemoteRelay, RemoteResource, RemoteWorkspace, resource_of
+from ave.broker.wanted import WantedHandset, WantedRelay, WantedWorkspace
 from ave.config import find_broker
 from ave.exceptions import AveException
 
@@ -56,7 +57,25 @@ class RemoteBroker(Administration, Remote):
         key = authkey.decode() if isinstance(authkey, bytes) else authkey
         super().__init__(_client.Broker(self.address, timeout or None, key))
 
-    def get(self, *profiles: Union[Profile, tuple[Profile, ...]]) -> Any:
+    @overload
+    def get(self, handset: WantedHandset, /) -> RemoteHandset: ...
+    @overload
+    def get(self, relay: WantedRelay, /) -> RemoteRelay: ...
+    @overload
+    def get(self, workspace: WantedWorkspace, /) -> RemoteWorkspace: ...
+    @overload
+    def get(self, handset: WantedHandset, relay: WantedRelay, /) -> tuple[RemoteHandset, RemoteRelay]: ...
+    @overload
+    def get(
+        self, handset: WantedHandset, workspace: WantedWorkspace, /
+    ) -> tuple[RemoteHandset, RemoteWorkspace]: ...
+    @overload
+    def get(
+        self, handset: WantedHandset, relay: WantedRelay, workspace: WantedWorkspace, /
+    ) -> tuple[RemoteHandset, RemoteRelay, RemoteWorkspace]: ...
+    @overload
+    def get(self, *profiles: Union[Profile, tuple[Profile, ...]]) -> Any: ...
+    def get(self, *profiles: Any) -> Any:
         """Allocates resources, all of them or none.
 
         :arg profiles: What is wanted. All profiles together, or those of one tuple, come from one stack

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
-from functools import partial
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable, NoReturn, TypeVar, cast
 
 from ave.network.exceptions import ConnectionClosed
+
+_Declaration = TypeVar("_Declaration", bound=Callable[..., Any])
+
+#: What a piece of equipment is, or should be like.
+Profile = dict[str, Any]
 
 
 class Remote:
@@ -31,7 +36,7 @@ class Remote:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return partial(self._call, name)
+        return functools.partial(self._call, name)
 
     def _call(self, method: str, /, *args: Any, __async__: bool = False, **kwargs: Any) -> Any:
         with self._turn:
@@ -39,6 +44,17 @@ class Remote:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot copy or pickle {self!r}: it is a connection of this process")
+
+
+def sent(declaration: _Declaration) -> _Declaration:
+    """Makes a method of a ``Remote`` of its declaration: it is sent as it is called."""
+    name = declaration.__name__
+
+    @functools.wraps(declaration)
+    def call(self: Remote, /, *args: Any, **kwargs: Any) -> Any:
+        return self._call(name, *args, **kwargs)
+
+    return cast("_Declaration", call)
 
 
 class _Inherited:

@@ -6,31 +6,15 @@ Each declaration is sent to the broker as it is called; answers and errors are t
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, Literal, Optional, TypeVar, Union, cast
+from typing import Literal, Optional, Union
 
-from ave.broker._remote import Remote
-
-_Declaration = TypeVar("_Declaration", bound=Callable[..., Any])
-
-#: What a piece of equipment is, or should be like.
-Profile = dict[str, Any]
+from ave.broker._remote import Profile, Remote, sent
 
 #: Host and port.
 Address = tuple[str, int]
 
 #: The broker's own host, or a broker that shares with it.
 Allocator = Union[Literal["local"], Address]
-
-
-def _remote(declaration: _Declaration) -> _Declaration:
-    name = declaration.__name__
-
-    @functools.wraps(declaration)
-    def call(self: Remote, /, *args: Any, **kwargs: Any) -> Any:
-        return self._call(name, *args, **kwargs)
-
-    return cast("_Declaration", call)
 
 
 class Administration(Remote):
@@ -41,7 +25,7 @@ class Administration(Remote):
     call``. A broker without that key lets everybody.
     """
 
-    @_remote
+    @sent
     def get_profile(self) -> Profile:
         """Shows the broker's configuration, for everybody.
 
@@ -51,7 +35,7 @@ class Administration(Remote):
         ['host', 'port', 'stacks']
         """
 
-    @_remote
+    @sent
     def list_allocations(self) -> list[Profile]:
         """Lists what this client holds, for everybody.
 
@@ -63,7 +47,7 @@ class Administration(Remote):
         True
         """
 
-    @_remote
+    @sent
     def list_collateral(self) -> list[Profile]:
         """Lists what nobody can allocate because of what this client holds, for everybody.
 
@@ -75,7 +59,7 @@ class Administration(Remote):
         True
         """
 
-    @_remote
+    @sent
     def list_allocations_all(self) -> list[Profile]:
         """Lists what all clients hold, for administrators.
 
@@ -85,7 +69,7 @@ class Administration(Remote):
         []
         """
 
-    @_remote
+    @sent
     def list_collateral_all(self) -> list[Profile]:
         """Lists what nobody can allocate because of what others hold, for administrators.
 
@@ -95,7 +79,7 @@ class Administration(Remote):
         []
         """
 
-    @_remote
+    @sent
     def list_equipment(
         self, profile: Optional[Profile] = None, allocator: Optional[Allocator] = None
     ) -> list[Profile]:
@@ -109,7 +93,7 @@ class Administration(Remote):
         ['hayabusa']
         """
 
-    @_remote
+    @sent
     def list_available(self, profile: Optional[Profile] = None) -> list[Profile]:
         """Lists equipment that could be allocated now, for administrators.
 
@@ -121,7 +105,7 @@ class Administration(Remote):
         []
         """
 
-    @_remote
+    @sent
     def list_handsets(self, profile: Optional[Profile] = None) -> list[Profile]:
         """Lists the handsets of the broker's own host, for administrators.
 
@@ -132,7 +116,7 @@ class Administration(Remote):
         {'handset'}
         """
 
-    @_remote
+    @sent
     def list_relays(self, profile: Optional[Profile] = None) -> list[Profile]:
         """Lists the relays of the broker's own host, for administrators.
 
@@ -143,7 +127,7 @@ class Administration(Remote):
         ['a']
         """
 
-    @_remote
+    @sent
     def list_stacks(self) -> list[list[Profile]]:
         """Lists the configured stacks, for administrators. Workspaces go with everything and are not listed.
 
@@ -153,7 +137,7 @@ class Administration(Remote):
         ['relay', 'handset']
         """
 
-    @_remote
+    @sent
     def list_allocators(self) -> list[Allocator]:
         """Lists who lends through this broker, for administrators.
 
@@ -163,7 +147,7 @@ class Administration(Remote):
         ['local']
         """
 
-    @_remote
+    @sent
     def list_shares(self) -> list[Address]:
         """Lists the brokers that share their equipment with this one, for administrators.
 
@@ -173,7 +157,7 @@ class Administration(Remote):
         []
         """
 
-    @_remote
+    @sent
     def start_sharing(self) -> Optional[Address]:
         """Shares this broker's equipment, if it has a rule for that, for administrators.
 
@@ -182,21 +166,21 @@ class Administration(Remote):
         >>> admin.start_sharing()
         """
 
-    @_remote
+    @sent
     def stop_sharing(self) -> None:
         """Stops sharing this broker's equipment, for administrators.
 
         >>> admin.stop_sharing()
         """
 
-    @_remote
+    @sent
     def restart_sharing(self) -> None:
         """Shares again what is being shared, for administrators.
 
         >>> admin.restart_sharing()
         """
 
-    @_remote
+    @sent
     def drop_share(self, address: Address) -> None:
         """Disconnects a broker that shares its equipment with this one, for administrators.
 
@@ -205,14 +189,14 @@ class Administration(Remote):
         >>> admin.drop_share(('elsewhere', 4000))
         """
 
-    @_remote
+    @sent
     def drop_all_shares(self) -> None:
         """Disconnects all brokers that share their equipment with this one, for administrators.
 
         >>> admin.drop_all_shares()
         """
 
-    @_remote
+    @sent
     def close_session(self, authkey: str) -> None:
         """Ends a client's session and frees what it holds, for administrators.
 
@@ -223,7 +207,7 @@ class Administration(Remote):
         >>> admin.close_session(handset.authkey)
         """
 
-    @_remote
+    @sent
     def stop(self) -> bool:
         """Stops the broker and thereby all sessions, for administrators.
 
@@ -231,7 +215,7 @@ class Administration(Remote):
         :raises ConnectionClosed: It did not. Either way the broker stops.
         """
 
-    @_remote
+    @sent
     def add_equipment(self, allocator: Literal["local"], profiles: list[Profile]) -> None:
         """Tells the broker of equipment of its own host, with the ``share`` key.
 
@@ -243,7 +227,7 @@ class Administration(Remote):
         >>> share.add_equipment('local', [{'type': 'relay', 'uid': 'new', 'power_state': 'online'}])
         """
 
-    @_remote
+    @sent
     def set_stacks(self, allocator: Literal["local"], stacks: list[list[Profile]]) -> None:
         """Replaces the stacks of the broker's own host, with the ``share`` key.
 
@@ -254,7 +238,7 @@ class Administration(Remote):
         >>> share.set_stacks('local', [])
         """
 
-    @_remote
+    @sent
     def set_ws_profile(self, allocator: Literal["local"], profile: Profile) -> None:
         """Replaces what workspaces of the broker's own host look like, with the ``share`` key.
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from ave._client import Resource as Handle
 from ave.broker._remote import Remote
+from ave.broker.android import AndroidCalls
+from ave.broker.relay import RelayCalls
+from ave.broker.workspace import WorkspaceCalls
 
 __all__ = [
     "RemoteBeryllium",
@@ -51,15 +54,15 @@ class RemoteResource(Remote):
         return f"<{type(self).__name__} {self.profile} at {self.address[0]}:{self.address[1]}>"
 
 
-class RemoteWorkspace(RemoteResource):
+class RemoteWorkspace(WorkspaceCalls, RemoteResource):
     """A directory on the host of the equipment, deleted when it is given back, with tools to run there."""
 
 
-class RemoteHandset(RemoteResource):
+class RemoteHandset(AndroidCalls, RemoteResource):
     """A telephone."""
 
 
-class RemoteRelay(RemoteResource):
+class RemoteRelay(RelayCalls, RemoteResource):
     """A board of switches, wired into the cables of other equipment."""
 
 
