@@ -15,6 +15,11 @@ pub(crate) struct Undriven;
 
 struct Piece(Arc<Profile>);
 
+/// What is said to every call that only a driver could make.
+pub(super) fn refusal(kind: &str, method: &str) -> Refusal {
+    Refusal::exception(format!("no driver for type \"{kind}\": {method}"))
+}
+
 static METHODS: LazyLock<[Signature; 1]> = LazyLock::new(|| [Signature::parse("get_profile()")]);
 
 #[async_trait]
@@ -44,8 +49,7 @@ impl Unit for Piece {
     }
 
     fn no_driver_for(&self, method: &str) -> Option<Refusal> {
-        let kind = self.0.kind().unwrap_or_default();
-        Some(Refusal::exception(format!("no driver for type \"{kind}\": {method}")))
+        Some(refusal(self.0.kind().unwrap_or_default(), method))
     }
 
     async fn call(&mut self, _method: &str, _arguments: Bound) -> Result<Value, Refusal> {

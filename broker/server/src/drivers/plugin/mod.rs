@@ -1,6 +1,7 @@
 //! Drivers that are programs of the lab: one process for each granted piece, spoken to in framed JSON over
 //! its standard input and output. What such a program does wrong costs its own piece, and nobody else
-//! anything. (Equipment P6 to P11; docs/new-equipment.md)
+//! anything. A type may also have a reset command alone, and nobody who drives its pieces. (Equipment P6 to
+//! P11; docs/new-equipment.md)
 
 mod limits;
 mod messages;
@@ -26,17 +27,17 @@ use self::process::{Lost, Process, within};
 use self::program::Running;
 use self::unit::PluginUnit;
 use super::place::Place;
-use super::{Driver, Unit};
+use super::{Driver, Unit, undriven};
 use crate::config::Config;
 use crate::limits::{CLOSE_GIVE_UP, LARGE_FRAME_BYTES, OPEN_GIVE_UP};
 
-/// Opens the pieces of one type with the program its descriptor names.
+/// Opens and resets the pieces of one type with the programs its descriptor names.
 pub(crate) struct PluginDriver(Arc<Plugin>);
 
 /// What all pieces of the type share.
 struct Plugin {
     kind: Arc<Kind>,
-    program: Program,
+    program: Option<Program>,
     place: Place,
 }
 
@@ -49,21 +50,25 @@ enum NotOpened {
 }
 
 impl PluginDriver {
-    /// The driver of this type, if its descriptor names a program.
+    /// The driver of this type, if its descriptor names a program that drives or resets its pieces.
     pub(crate) fn of(config: &Config, kind: &Arc<Kind>) -> Option<PluginDriver> {
         let folder = config.types.described(&kind.name)?.folder.clone();
         PluginDriver::new(kind, Place { folder, home: config.paths.home().to_owned() })
     }
 
     fn new(kind: &Arc<Kind>, place: Place) -> Option<PluginDriver> {
-        let program = kind.driver.clone()?;
-        Some(PluginDriver(Arc::new(Plugin { kind: kind.clone(), program, place })))
+        let program = kind.driver.clone();
+        let wanted = program.is_some() || kind.reset.is_some();
+        wanted.then(|| PluginDriver(Arc::new(Plugin { kind: kind.clone(), program, place })))
     }
 }
 
 #[async_trait]
 impl Driver for PluginDriver {
     async fn open(&self, granted: &Granted) -> Result<Box<dyn Unit>, Refusal> {
+        if self.0.program.is_none() {
+            return Ok(Box::new(PluginUnit::undriven(self.0.clone(), granted)));
+        }
         match self.0.start(&granted.item, &granted.known).await {
             Ok((process, methods)) => {
                 Ok(Box::new(PluginUnit::new(self.0.clone(), granted, process, methods)))
@@ -95,7 +100,9 @@ impl Driver for PluginDriver {
 impl Plugin {
     /// Starts a driver and lets it list its methods.
     async fn start(&self, item: &Identity, known: &Profile) -> Result<(Process, Vec<Method>), NotOpened> {
-        let started = Process::start(&self.place, &self.program.command, item);
+        let no_driver = || NotOpened::Refused(undriven::refusal(&self.kind.name, "open"));
+        let program = self.program.as_ref().ok_or_else(no_driver)?;
+        let started = Process::start(&self.place, &program.command, item);
         let mut process =
             started.map_err(|error| NotOpened::Refused(Refusal::exception(format!("{item}: {error}"))))?;
         let hello = messages::hello(known, &self.place.home);

@@ -14,7 +14,7 @@ use super::limits::CALL_GRACE;
 use super::messages::{self, Method};
 use super::process::{Lost, Process};
 use super::{Plugin, seconds};
-use crate::drivers::Unit;
+use crate::drivers::{Unit, undriven};
 
 static GET_PROFILE: LazyLock<Signature> = LazyLock::new(|| Signature::parse("get_profile()"));
 
@@ -32,6 +32,8 @@ pub(super) struct PluginUnit {
 
 /// Where the driver is.
 enum State {
+    /// There is none for this type.
+    Undriven,
     /// It waits for a call.
     Ready(Box<Process>),
     /// It was killed in the middle of a call, because nobody wanted the answer any more.
@@ -67,6 +69,12 @@ impl PluginUnit {
         PluginUnit::of(plugin, granted, State::NeverOpened(lost))
     }
 
+    /// A piece that is only described, and reset.
+    pub(super) fn undriven(plugin: Arc<Plugin>, granted: &Granted) -> PluginUnit {
+        let methods = vec![GET_PROFILE.clone()];
+        PluginUnit { methods, ..PluginUnit::of(plugin, granted, State::Undriven) }
+    }
+
     fn of(plugin: Arc<Plugin>, granted: &Granted, state: State) -> PluginUnit {
         let Granted { item, profile, known, .. } = granted.clone();
         PluginUnit { plugin, item, profile, known, methods: Vec::new(), has_profile: false, state }
@@ -98,15 +106,18 @@ impl Unit for PluginUnit {
         &self.methods
     }
 
-    fn no_driver_for(&self, _method: &str) -> Option<Refusal> {
+    fn no_driver_for(&self, method: &str) -> Option<Refusal> {
         match &self.state {
-            State::NeverOpened(lost) => Some(self.refusal(lost)),
-            _ => None,
+            State::Undriven => Some(undriven::refusal(&self.plugin.kind.name, method)),
+            _ => self.failed_to_open(),
         }
     }
 
     fn failed_to_open(&self) -> Option<Refusal> {
-        self.no_driver_for("")
+        match &self.state {
+            State::NeverOpened(lost) => Some(self.refusal(lost)),
+            _ => None,
+        }
     }
 
     async fn call(&mut self, method: &str, arguments: Bound) -> Result<Value, Refusal> {
@@ -141,7 +152,7 @@ impl Unit for PluginUnit {
         let PluginUnit { plugin, item, known, state, .. } = *self;
         let running = match state {
             State::Ready(process) => Some(*process),
-            State::Interrupted => None,
+            State::Interrupted | State::Undriven => None,
             State::Lost(_) | State::NeverOpened(_) if plugin.kind.reset.is_some() => None,
             State::Lost(lost) | State::NeverOpened(lost) => return Err(format!("its driver {}", lost.how)),
         };

@@ -118,3 +118,19 @@ async fn a_reset_is_worth_more_than_a_good_end() {
         assert_eq!(lab.story(), ["open", "reset", "end"]);
     }
 }
+
+#[tokio::test]
+async fn p_10_a_type_without_a_driver_has_its_reset_command_run_all_the_same() {
+    let command = json!(["sh", "-c", "echo command >>\"$HOME/story\""]);
+    let lab = Lab::with(json!({"driver": null, "reset": {"command": command}}));
+    let mut opened = lab.open("").await;
+    let profile = opened.good("get_profile", json!([])).await;
+    assert_eq!(profile, Value::from(json!({"type": "toaster", "uid": "t1"})));
+    let refusal = opened.unit.no_driver_for("bake").unwrap();
+    assert_eq!(refusal.message, "no driver for type \"toaster\": bake");
+    opened.unit.close().await.unwrap();
+    assert_eq!(lab.story(), ["command"]);
+    let granted = Lab::granted("");
+    lab.driver.reset(&granted.item, &granted.known).await.unwrap();
+    assert_eq!(lab.story(), ["command", "command"]);
+}
