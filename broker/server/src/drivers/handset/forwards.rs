@@ -10,14 +10,24 @@ use super::device::{Answer, Handset};
 use super::limits::{CALL_LIMIT, FORWARD_TRIES_MAX, FORWARDS_BYTES_MAX, FORWARDS_CLOSE_LIMIT, FORWARDS_MAX};
 use crate::drivers::arguments::Take;
 
-/// The local ends, `tcp:49152`, that this session opened or took over.
+/// What this session has forwarded.
 #[derive(Default)]
-pub(super) struct Forwards(Vec<String>);
+pub(super) struct Forwards {
+    /// The local ends, `tcp:49152`, that it opened or took over.
+    locals: Vec<String>,
+    /// The remote end of a rule that was asked for and of which no local end was heard: the call may have been given
+    /// up halfway.
+    begun: Option<String>,
+}
 
 impl Handset {
     /// The same remote end is forwarded once: a rule that is there becomes this session's.
     pub(super) async fn open_forwarded_port(&mut self, arguments: &mut Bound) -> Answer {
         let remote = arguments.text("remote")?;
+        // The server keeps any text, and lists it for everybody as one word on a line.
+        if remote.is_empty() || remote.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(Refusal::exception(format!("no such remote end: {remote:?}")));
+        }
         let rules = self.rules().await?;
         let known = rules.iter().find(|rule| rule.serial == self.serial() && rule.remote == remote);
         let local = match known {
@@ -33,11 +43,13 @@ impl Handset {
                         format!("ADB is close to forwarding entry limits: {count} rules, {bytes} bytes");
                     return Err(Refusal::exception(text));
                 }
+                self.forwards.begun = Some(remote.clone());
                 self.forward(&remote).await?
             }
         };
-        if !self.forwards.0.contains(&local) {
-            self.forwards.0.push(local.clone());
+        self.forwards.begun = None;
+        if !self.forwards.locals.contains(&local) {
+            self.forwards.locals.push(local.clone());
         }
         Ok(local.into())
     }
@@ -68,7 +80,7 @@ impl Handset {
             return Ok(Value::Null);
         }
         let rules = self.rules().await?;
-        self.forwards.0.retain(|local| *local != entry);
+        self.forwards.locals.retain(|local| *local != entry);
         if !rules.iter().any(|rule| rule.serial == self.serial() && rule.local == entry) {
             return Err(Refusal::exception(format!("no such port forwarding entry: {entry}")));
         }
@@ -87,16 +99,25 @@ impl Handset {
     /// Removes this session's rules and no others, as far as there is somebody to do it.
     pub(super) async fn close_forwards(&mut self) {
         let removal = async {
-            for local in std::mem::take(&mut self.forwards.0) {
+            if let Some(remote) = self.forwards.begun.clone() {
+                let rules = self.site.server.forwards().await.unwrap_or_default().into_iter();
+                let begun = rules.filter(|rule| rule.serial == self.serial() && rule.remote == remote);
+                let begun: Vec<_> = begun.map(|rule| rule.local).collect();
+                self.forwards.locals.extend(begun);
+                self.forwards.begun = None;
+            }
+            // Each is known until it is gone: this, too, may be given up halfway.
+            while let Some(local) = self.forwards.locals.last().cloned() {
                 // One that is gone by itself, as after a reboot, is fine.
                 let _ = self.device.unforward(&local).await;
+                self.forwards.locals.pop();
             }
         };
         let _ = timeout(FORWARDS_CLOSE_LIMIT, removal).await;
     }
 
     fn owns(&self, rule: &Forward) -> bool {
-        rule.serial == self.serial() && self.forwards.0.contains(&rule.local)
+        rule.serial == self.serial() && self.forwards.locals.contains(&rule.local)
     }
 
     async fn rules(&self) -> Result<Vec<Forward>, Refusal> {

@@ -2,6 +2,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+
 use super::*;
 
 #[tokio::test]
@@ -71,4 +74,61 @@ async fn h24_all_leaves_the_rules_of_others() {
     let token = handset.good("open_forwarded_port", json!(["tcp:7"])).await;
     handset.good("close_forwarded_port", json!([token])).await;
     assert_eq!(lab.forwards(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn h24_no_remote_end_can_pass_for_another_rule() {
+    let lab = Lab::new();
+    let mut handset = lab.open().await;
+    for remote in ["tcp:1\nother tcp:2 tcp:3", "localabstract:a b", "tcp:1\r", ""] {
+        handset.fails("open_forwarded_port", json!([remote]), "no such remote end").await;
+    }
+    assert_eq!(lab.forwards(), [] as [&str; 0]);
+}
+
+/// An adb server that has one rule as soon as it is asked for it, but never says so.
+async fn silent_forwarder() -> (std::net::SocketAddr, watch::Receiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (rules, seen) = watch::channel(String::new());
+    tokio::spawn(async move {
+        let mut stalled = Vec::new();
+        while let Ok((mut peer, _)) = listener.accept().await {
+            let mut digits = [0; 4];
+            peer.read_exact(&mut digits).await.unwrap();
+            let length = usize::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap();
+            let mut service = vec![0; length];
+            peer.read_exact(&mut service).await.unwrap();
+            let answer = match std::str::from_utf8(&service).unwrap() {
+                "host:list-forward" => format!("OKAY{:04x}{}", rules.borrow().len(), *rules.borrow()),
+                "host-serial:s:killforward:tcp:7" => {
+                    rules.send_replace(String::new());
+                    "OKAYOKAY".to_owned()
+                }
+                _ => {
+                    rules.send_replace("s tcp:7 tcp:5\n".to_owned());
+                    stalled.push(peer);
+                    continue;
+                }
+            };
+            peer.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn h24_a_forward_that_was_given_up_halfway_is_removed_all_the_same() {
+    let (address, mut rules) = silent_forwarder().await;
+    let home = tempfile::tempdir().unwrap();
+    let profile = Arc::new(Profile::of(json!({"serial": "s"})));
+    let item = Identity::new("handset", "s");
+    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false };
+    let mut handset = Opened(driver(address, home.path()).open(&granted).await.unwrap());
+    tokio::select! {
+        answer = handset.call("open_forwarded_port", json!(["tcp:5"])) => panic!("{answer:?}"),
+        made = rules.wait_for(|rules| !rules.is_empty()) => drop(made.unwrap()),
+    }
+    handset.0.close().await.unwrap();
+    assert_eq!(*rules.borrow(), "");
 }
