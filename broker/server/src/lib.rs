@@ -24,6 +24,7 @@ mod sightings;
 mod site;
 #[cfg(test)]
 mod testing;
+mod trial;
 mod usb;
 mod wire;
 pub mod wiring;

@@ -105,6 +105,11 @@ impl Watch for UsbScan {
     }
 }
 
+/// One look at a tree of devices, by somebody who does not go on looking.
+pub(crate) fn look(tree: &Path, nodes: &Path) -> Vec<UsbDevice> {
+    Look { tree: tree.to_owned(), nodes: nodes.to_owned(), seen: HashMap::new() }.devices()
+}
+
 /// One look after the other. A device that has settled is not read again.
 struct Look {
     tree: PathBuf,

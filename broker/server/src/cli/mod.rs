@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod lists;
 mod reset;
+mod trial;
 mod types;
 pub(crate) mod user;
 
@@ -53,6 +54,9 @@ struct Cli {
     /// Describe every type of equipment, also those that are disabled, and why
     #[arg(long)]
     list_types: bool,
+    /// Try a type's descriptor, listers and driver on a piece that is there; no broker may run
+    #[arg(long, value_name = "TYPE")]
+    try_driver: Option<String>,
     /// Read every configuration file and explain each fault
     #[arg(long)]
     check: bool,
@@ -88,6 +92,7 @@ enum Action {
     ListAll,
     Reset,
     ListTypes,
+    TryDriver,
     Check,
 }
 
@@ -147,6 +152,7 @@ impl Cli {
             (self.list_all, "--list-all", Action::ListAll),
             (self.reset.is_some(), "--reset", Action::Reset),
             (self.list_types, "--list-types", Action::ListTypes),
+            (self.try_driver.is_some(), "--try-driver", Action::TryDriver),
             (self.check, "--check", Action::Check),
         ];
         let mut wanted = all.iter().filter(|(wanted, ..)| *wanted);
@@ -188,6 +194,9 @@ impl Cli {
                 reset::reset(&paths, named, self.admin.as_deref())
             }
             Action::ListTypes => types::print(&paths, self.json),
+            Action::TryDriver => {
+                trial::try_driver(&paths, self.try_driver.as_deref().unwrap_or_default(), self.json)
+            }
             Action::Check => check::print(&paths, self.json),
         }
     }

@@ -56,16 +56,22 @@ pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
 async fn serve(paths: &Paths, config: Config) -> Outcome {
     let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
     let hickup = Hickup::new(paths.hickup()).map_err(could_not)?;
-    let pid_file = paths.pid_file();
-    let taken = PidFile::take(&pid_file).map_err(could_not)?.ok_or_else(|| {
-        let message =
-            format!("could not start: pid file {} exists (its broker is running)", pid_file.display());
-        Failure::new(ExitCode::PidFile, message)
-    })?;
+    let taken = alone(paths, "could not start")?;
     let served = wiring::serve(config, hickup, |address| announce(paths, address)).await;
     let _ = fs::remove_file(paths.port_file());
     drop(taken);
     served.map_err(|error| Failure::of(format_args!("{error:#}")))
+}
+
+/// Takes the home's PID file, so that no broker of it runs until that is dropped. `what` is refused if one
+/// runs already.
+pub(crate) fn alone(paths: &Paths, what: &str) -> Result<PidFile, Failure> {
+    let pid_file = paths.pid_file();
+    let taken = PidFile::take(&pid_file).map_err(|error| Failure::of(format_args!("{what}: {error}")))?;
+    taken.ok_or_else(|| {
+        let message = format!("{what}: pid file {} exists (its broker is running)", pid_file.display());
+        Failure::new(ExitCode::PidFile, message)
+    })
 }
 
 /// Tells clients of this home the port, and whoever started the broker that it answers.

@@ -50,11 +50,33 @@ pub(crate) fn kill(name: &str, value: &Path, groups: &[Pid]) -> Result<(), Strin
     Err(format!("{found} processes of {} cannot be killed", value.display()))
 }
 
+/// How many such processes there are once those that are ending have had time for it. It blocks.
+pub(crate) fn settled(name: &str, value: &Path) -> usize {
+    let mark = mark(name, value);
+    let mut left = 0;
+    for _ in 0..KILL_ROUNDS_MAX {
+        left = others().filter(|pid| belongs(*pid, &mark, &[])).count();
+        if left == 0 {
+            break;
+        }
+        thread::sleep(KILL_PAUSE);
+    }
+    left
+}
+
+fn mark(name: &str, value: &Path) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_os_str().as_encoded_bytes()].concat()
+}
+
+/// All processes but this one.
+fn others() -> impl Iterator<Item = Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(Pid::from_raw).filter(|pid| *pid != getpid())
+}
+
 fn kill_once(mark: &[u8], groups: &[Pid]) -> usize {
-    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
-    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let others = pids.filter_map(Pid::from_raw).filter(|pid| *pid != getpid());
-    others.filter(|pid| kill_if(*pid, |pid| belongs(pid, mark, groups))).count()
+    others().filter(|pid| kill_if(*pid, |pid| belongs(pid, mark, groups))).count()
 }
 
 /// The handle is opened first: what is judged is what is killed, even if the number is used anew.

@@ -27,6 +27,18 @@ pub(super) struct CommandWatch {
     picture: Picture,
 }
 
+/// Runs a lister's program once.
+///
+/// # Errors
+/// What went wrong, for people.
+pub(super) async fn ask_once(
+    kind: &Arc<Kind>,
+    lister: &CommandLister,
+    place: Place,
+) -> Result<Equipment, String> {
+    CommandWatch::new(kind.clone(), lister, place).program.ask().await
+}
+
 /// What is run, and how its answer is read.
 struct Program {
     place: Place,
@@ -76,7 +88,11 @@ impl Program {
         let output = run(&self.place, &self.words, self.grace).await?;
         let content = file::parse(&output).map_err(|fault| format!("it prints no JSON: {fault}"))?;
         let named = PathBuf::from(&self.words[0]);
-        Equipment::of(&named, content, &self.kinds).map_err(|fault| fault.place())
+        let mut listed = Equipment::of(&named, content, &self.kinds).map_err(|fault| fault.place())?;
+        for profile in &mut listed.profiles {
+            profile.0.entry(POWER_STATE.to_owned()).or_insert_with(|| ONLINE.into());
+        }
+        Ok(listed)
     }
 }
 
@@ -85,7 +101,7 @@ impl Picture {
     fn update(&mut self, answer: Result<Equipment, String>, began: Instant) -> Vec<Profile> {
         let kind = &self.kind.name;
         match answer {
-            Ok(Equipment { mut profiles, skipped }) => {
+            Ok(Equipment { profiles, skipped }) => {
                 if self.failing_since.take().is_some() {
                     info!(%kind, "a lister works again");
                 }
@@ -94,9 +110,6 @@ impl Picture {
                     self.skipped = skipped;
                 }
                 self.given_up = false;
-                for profile in &mut profiles {
-                    profile.0.entry(POWER_STATE.to_owned()).or_insert_with(|| ONLINE.into());
-                }
                 self.presence.update(profiles)
             }
             Err(reason) => {

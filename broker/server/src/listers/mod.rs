@@ -1,6 +1,7 @@
 //! Finds the pieces of the types a lab describes, without opening any: each lister of a descriptor is a watch
 //! of its own. Programs that call `add_equipment` need none.
 
+mod ask;
 mod command;
 mod file;
 mod presence;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use ave_profile::{Kind, Lister};
 
+pub(crate) use self::ask::{ask, imitate_plugging};
 use self::command::CommandWatch;
 use self::file::FileWatch;
 use self::usb::UsbWatch;

@@ -35,7 +35,7 @@ impl UsbWatch {
     }
 
     /// What has changed, if these are all devices.
-    fn look(&mut self, devices: &[UsbDevice]) -> Vec<Profile> {
+    pub(super) fn look(&mut self, devices: &[UsbDevice]) -> Vec<Profile> {
         let mut seen = BTreeSet::new();
         let mut present = Vec::new();
         let mut nameless = BTreeSet::new();

@@ -3,6 +3,7 @@
 //! anything. A type may also have a reset command alone, and nobody who drives its pieces. (Equipment P6 to
 //! P11; docs/new-equipment.md)
 
+mod attempt;
 mod limits;
 mod messages;
 mod process;
@@ -21,6 +22,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
+pub(crate) use self::attempt::Attempt;
 use self::limits::MARGIN;
 use self::messages::{Answer, Method};
 use self::process::{Lost, Process, within};

@@ -104,6 +104,12 @@ impl Process {
         }
     }
 
+    /// Kills it, and waits until it has gone.
+    pub(super) async fn kill(mut self) {
+        self.program.kill();
+        let _ = timeout(LAST_WORDS_LIMIT, self.program.ended()).await;
+    }
+
     async fn lost(&mut self, error: WireError) -> Lost {
         match error {
             WireError::Closed | WireError::Io(_) => {

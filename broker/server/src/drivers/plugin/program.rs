@@ -51,6 +51,11 @@ impl Running {
         Ok((Running { group, child, last_words, listening }, (stdin, stdout)))
     }
 
+    /// Kills it and its group.
+    pub(super) fn kill(&mut self) {
+        self.group = None;
+    }
+
     /// Waits for the program's end, then kills what is left of its group.
     ///
     /// # Errors

@@ -77,6 +77,8 @@ def answer(method, params):
             time.sleep(1000)
         else:
             send({"result": None})
+    else:
+        raise AttributeError(method)
 
 
 story("open")
@@ -89,6 +91,9 @@ elif fault == "hangs while opening":
     time.sleep(1000)
 elif fault == "prints while opening":
     print("Hello, world!", flush=True)
+elif fault == "waits while opening":
+    while not os.path.exists(os.path.join(hello["home"], "go")):
+        time.sleep(0.01)
 elif fault == "has its own profile":
     METHODS.append("get_profile()")
 if fault == "ignores the end":
@@ -98,7 +103,10 @@ send({"methods": [{"signature": signature, "help": ""} for signature in METHODS]
 while (call := receive()) is not None:
     if call["method"] == "get_profile":
         send({"result": "its own"})
-    answer(call["method"], call["params"])
+    try:
+        answer(call["method"], call["params"])
+    except AttributeError as error:
+        send({"exception": {"type": "AttributeError", "message": f"no such method: {error}"}})
 story("end")
 if fault == "ignores the end":
     time.sleep(1000)
