@@ -13,6 +13,7 @@ mod faults;
 mod handsets;
 mod hostile;
 mod mending;
+mod plugins;
 mod relays;
 mod rights;
 mod sessions;

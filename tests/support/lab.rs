@@ -96,6 +96,13 @@ impl Plan {
 
     /// Starts the broker and waits until it answers.
     pub(crate) fn start(self) -> Lab {
+        let home = self.home();
+        let (child, address, log) = start(home.path());
+        Lab { home, child, address, log: Some(log) }
+    }
+
+    /// Only the home, with all its files.
+    pub(crate) fn home(&self) -> TempDir {
         let home = tempfile::tempdir().expect("a home");
         let config = home.path().join(".ave/config");
         fs::create_dir_all(&config).expect("a configuration folder");
@@ -115,8 +122,7 @@ impl Plan {
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             fs::write(path, content).expect("a file");
         }
-        let (child, address, log) = start(home.path());
-        Lab { home, child, address, log: Some(log) }
+        home
     }
 }
 
@@ -157,7 +163,8 @@ fn start(home: &Path) -> (Child, SocketAddr, thread::JoinHandle<String>) {
     (child, address.parse().expect("an address"), log)
 }
 
-fn command(home: &Path) -> Command {
+/// This broker's binary, for a command in this home.
+pub(crate) fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ave-broker"));
     command.arg("--home").arg(home).arg("--allow-root").stdin(Stdio::null());
     command

@@ -8,7 +8,7 @@ mod peer;
 
 pub(crate) use board::Bus;
 pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
-pub(crate) use lab::{ADMIN, Lab, Plan, SHARE, free_ports};
+pub(crate) use lab::{ADMIN, Lab, Plan, SHARE, command, free_ports};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
 
 use std::time::{Duration, Instant};
