@@ -43,6 +43,7 @@ bench: setup
 	for bench in "cargo bench --locked -p ave-core --bench decide" \
 	             "cargo bench --locked -p ave-broker --bench serve" \
 	             "$(released) $(python) pytests/bench.py" \
+	             "$(released) $(python) pytests/bench_drivers.py" \
 	             "$(released) $(python) pytests/bench_handsets.py"; do \
 	  echo "$$bench"; $$bench >> $(figures) || failed="$$failed $${bench##* }"; \
 	done; \
