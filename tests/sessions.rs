@@ -139,7 +139,7 @@ fn get_resources_tells_where_each_piece_is_65_66() {
 /// In part: of handsets, what they answer without a driver.
 #[test]
 fn methods_can_be_called_through_proxies_again_and_again_67() {
-    for lab in both(&["h1"]) {
+    for lab in both(&["h1", "h2"]) {
         let mut client = lab.client();
         let got = client.get(json!([only("h1"), any("workspace")]));
         let [h1, workspace] = [0, 1].map(|index| got["resources"][index].clone());
@@ -150,7 +150,9 @@ fn methods_can_be_called_through_proxies_again_and_again_67() {
             assert_eq!(ran, json!([0, "", ""]));
             assert_eq!(first.result_on(&workspace, "get_path", json!([])), path_of(&workspace));
             // Only type and identity count.
-            assert_eq!(first.result_on(&only("h1"), "get_profile", json!([])), h1);
+            assert_eq!(first.result_on(&only("h1"), "get_profile", json!([])), h1); // C3
+            let foreign = first.call_on(&only("h2"), "get_profile", json!([]));
+            assert!(plain(&foreign).starts_with("no such resource"), "{foreign}"); // C3
         }
     }
 }
@@ -237,7 +239,7 @@ pub(crate) fn busy(lab: &Lab, granted: &Value) -> Peer {
 }
 
 #[test]
-fn a_long_call_delays_nobody_79() {
+fn a_long_call_delays_nobody_79_c7() {
     for lab in both(&["h1", "h2"]) {
         let mut client = lab.client();
         let got = client.get(json!([any("workspace"), only("h1")]));
