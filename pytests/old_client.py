@@ -12,10 +12,11 @@ LIMIT_S = 5
 
 
 class Refused(Exception):
-    """The exception of a reply: `type` and `message`, or just a message."""
+    """The exception of a reply: `type`, `message` and further members, or just a message."""
 
     def __init__(self, said):
         self.type = said["type"] if isinstance(said, dict) else None
+        self.members = said if isinstance(said, dict) else {}
         super().__init__(said["message"] if isinstance(said, dict) else said)
 
 

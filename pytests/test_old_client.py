@@ -133,6 +133,18 @@ def test_requests_rejected_before_the_method_are_plain_strings(old):
         assert refused.value.type is None
 
 
+def test_c6_failures_of_tools_have_their_types_and_members(old):
+    (workspace,) = old.get(WORKSPACE)
+    path = workspace.call("write_tempfile", "echo begun; sleep 60")
+    with pytest.raises(Refused, match="^command timed out$") as late:
+        workspace.call("run", ["sh", path], timeout=0.5)
+    assert (late.value.type, late.value.members["out"]) == ("Timeout", "begun\r\n")
+    with pytest.raises(Refused, match="^failed to clone from /no/such/tree") as failed:
+        called(workspace, "download_git", "/no/such/tree", "main")
+    assert failed.value.type == "RunError"
+    assert {"cmd", "out"} <= failed.value.members.keys()
+
+
 def test_administrators_and_sharers_use_their_keys(lab, connect):
     admin = connect(OldBroker, lab.address, KEYS["admin"])
     assert admin.authenticated

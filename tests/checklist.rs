@@ -48,7 +48,7 @@ fn is_due((_, text): &(String, String)) -> bool {
 }
 
 fn items(page: &str) -> Vec<(String, String)> {
-    page.lines().fold(Vec::new(), gather)
+    page.split("\n\n").flat_map(|paragraph| paragraph.lines().fold(Vec::new(), gather)).collect()
 }
 
 /// Adds a line to the items before it: a new item, or more of the last one.
@@ -128,6 +128,6 @@ fn what_is_left_for_later_is_not_due() {
                 \n### 10.2 B (all later)\n\n4. Four.\n\n## A. End\n\n5. Five.\n";
     assert_eq!(due(list).into_keys().collect::<Vec<_>>(), ["1", "3"]);
     assert_eq!(due(list)["1"], "One   goes on.");
-    let items = items("- P-4. Four\n  goes on.\n- H11. Eleven.\n- No check. At all.\n");
+    let items = items("- P-4. Four\n  goes on.\n- H11. Eleven.\n- No check. At all.\n\n  Else.\n");
     assert_eq!(items, [("P4", "Four  goes on."), ("H11", "Eleven.")].map(|(a, b)| (a.into(), b.into())));
 }
