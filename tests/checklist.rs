@@ -108,7 +108,8 @@ fn named(name: &str) -> Vec<String> {
     let mut checks = Vec::new();
     for word in name.split('_') {
         checks.extend(check(&format!("{letter}{word}")));
-        letter = if LISTS.iter().any(|(of, ..)| word == of.to_ascii_lowercase().to_string()) { word } else { "" };
+        letter =
+            if LISTS.iter().any(|(of, ..)| word == of.to_ascii_lowercase().to_string()) { word } else { "" };
     }
     checks
 }
@@ -118,7 +119,8 @@ fn numbers_are_found_in_names_and_comments() {
     let text = "#[test]\n#[ignore]\nfn a_name_7_8() {\n    a(); // 9, 10\n    b(); // 11 apples\n}\nfn b_12() {}\n\
                 def test_check_13_is_it():\n    c()  # 14\n";
     assert_eq!(claims(text).collect::<Vec<_>>(), ["7", "8", "9", "10", "13", "14"]);
-    let text = "#[tokio::test]\nasync fn p_4_it_is_h11() {\n    // P-5, W9\n    // B6\n}\ndef test_c1_c_2_x3():\n";
+    let text =
+        "#[tokio::test]\nasync fn p_4_it_is_h11() {\n    // P-5, W9\n    // B6\n}\ndef test_c1_c_2_x3():\n";
     assert_eq!(claims(text).collect::<Vec<_>>(), ["P4", "H11", "P5", "W9", "C1", "C2"]);
 }
 

@@ -233,7 +233,16 @@ fn r11_a_relay_that_could_not_be_reset_is_lent_only_when_it_was() {
 fn r12_a_script_cannot_reach_anything_but_its_three_calls() {
     let (lab, _bus, board) = lab_with_board();
     let mut left = Holder::of(&lab, LEFT, json!(["usb.pc.vcc"]));
-    let admin = ["_set", "__init__", "ping", "stop", "list_equipment", "list_virtual", "set_board_circuit", "reset_board_group"];
+    let admin = [
+        "_set",
+        "__init__",
+        "ping",
+        "stop",
+        "list_equipment",
+        "list_virtual",
+        "set_board_circuit",
+        "reset_board_group",
+    ];
     for method in admin {
         assert_eq!(plain(&left.call(method, json!([]))), format!("no such RPC: {method}"));
     }
