@@ -12,7 +12,7 @@ def handset(phone_lab, phone):
         yield broker.get({"type": "handset", "serial": phone.serial})
 
 
-def test_c1_arguments_are_given_by_position_by_name_and_both(handset):
+def test_c1_arguments_are_given_by_position_by_name_and_both(handset):  # 67
     handset.mkdir("/sdcard/a")
     handset.mkdir(target="/sdcard/b/c", parents=True)
     handset.mkdir("/sdcard/b/c", parents=True)

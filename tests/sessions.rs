@@ -136,7 +136,6 @@ fn get_resources_tells_where_each_piece_is_65_66() {
     }
 }
 
-/// In part: of handsets, what they answer without a driver.
 #[test]
 fn methods_can_be_called_through_proxies_again_and_again_67() {
     for lab in both(&["h1", "h2"]) {
