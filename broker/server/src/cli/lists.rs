@@ -43,16 +43,20 @@ pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) 
         return answer(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
     }
     let types = Types::load(paths);
-    let own = |kind: &str| types.described(kind).and_then(|_| types.kinds().get(kind));
     let profiles = listed.as_list().unwrap_or_default().iter().filter_map(Value::as_map);
-    let paragraphs: Vec<String> = profiles
-        .filter_map(|profile| paragraph(profile).or_else(|| Some(whole(profile, own(kind(profile)?)?))))
-        .collect();
+    let paragraphs: Vec<String> = profiles.filter_map(|profile| shown_piece(profile, &types)).collect();
     if paragraphs.is_empty() { Ok(()) } else { answer(paragraphs.join("\n\n")) }
 }
 
 fn kind(profile: &Map) -> Option<&str> {
     profile.get("type")?.as_str()
+}
+
+/// One piece, if its type is one of [`SHOWN`] or the lab's own, or somebody has to look at it.
+fn shown_piece(profile: &Map, types: &Types) -> Option<String> {
+    let of_interest = |name: &&str| types.described(name).is_some() || profile.contains_key("broken");
+    let whole = || Some(whole(profile, types.kinds().get(kind(profile).filter(of_interest)?)?));
+    paragraph(profile).or_else(whole)
 }
 
 /// One piece, if its type is one of [`SHOWN`].
@@ -62,7 +66,7 @@ fn paragraph(profile: &Map) -> Option<String> {
     Some(lines(title, profile.get(*named_by), members, profile))
 }
 
-/// One piece of a type that the lab describes, with all that is known of it.
+/// One piece with all that is known of it.
 fn whole(profile: &Map, kind: &Kind) -> String {
     let others = |name: &&str| !["type", &kind.identity].contains(name);
     let members = profile.keys().map(String::as_str).filter(others);
@@ -137,6 +141,16 @@ mod tests {
         let oven = Value::from(json!({"type": "oven", "name": "a", "room": 7, "trays": ["deep"]}));
         let lines = ["oven a", "    room           7", "    trays          deep"];
         assert_eq!(whole(oven.as_map().unwrap(), &kind), lines.join("\n"));
+    }
+
+    #[test]
+    fn a_broken_piece_is_shown_whatever_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let types = Types::load(&Paths::new(home.path()));
+        let shown = |profile| shown_piece(Value::from(profile).as_map().unwrap(), &types);
+        assert_eq!(shown(json!({"type": "wlan", "uid": "w"})), None);
+        let broken = shown(json!({"type": "wlan", "uid": "w", "broken": "it did not close"}));
+        assert_eq!(broken.unwrap(), "wlan w\n    broken         it did not close");
     }
 
     #[test]
