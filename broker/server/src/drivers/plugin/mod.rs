@@ -90,8 +90,7 @@ impl Driver for PluginDriver {
     }
 
     fn close_limit(&self) -> Duration {
-        let limits = &self.0.kind.limits;
-        give_up(CLOSE_GIVE_UP, [limits.open_s, limits.reset_s, limits.close_s])
+        close_limit(&self.0.kind)
     }
 
     async fn reset(&self, item: &Identity, known: &Profile) -> Result<(), String> {
@@ -198,6 +197,12 @@ impl NotOpened {
 /// A limit of a descriptor; 0 is none.
 fn seconds(limit: u64) -> Option<Duration> {
     (limit > 0).then(|| Duration::from_secs(limit))
+}
+
+/// How long closing or a reset of a piece of this type may take.
+pub(crate) fn close_limit(kind: &Kind) -> Duration {
+    let limits = &kind.limits;
+    give_up(CLOSE_GIVE_UP, [limits.open_s, limits.reset_s, limits.close_s])
 }
 
 /// When the broker stops waiting for what may take this long, but not before `least`.
