@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use serial2_tokio::SerialPort;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::boards::{Boards, ORDERS_MAX, Order};
@@ -24,6 +24,10 @@ use crate::sightings::Sightings;
 /// How long to leave a board alone with which something is wrong. Its part of the configuration is read
 /// again, too.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long to leave a board alone that fails again and again although it says that it is ready. For as long it
+/// has to work until that is forgotten.
+const PAUSE_MAX: Duration = Duration::from_secs(64);
 
 /// Any rate does: there is no real line behind the USB.
 const BAUD: u32 = 9600;
@@ -41,20 +45,23 @@ impl PluggedBoard {
     /// Never returns; it is dropped when the board is unplugged.
     pub(super) async fn attend(self) {
         let mut said = String::new();
+        let mut lapses = Lapses::default();
         loop {
-            let fault = match self.prepare().await {
+            let (fault, pause) = match self.prepare().await {
                 Ok((mut board, mut orders, _claim)) => {
                     said.clear();
-                    obey(&mut board, &mut orders).await
+                    let ready = Instant::now();
+                    let fault = obey(&mut board, &mut orders).await;
+                    (fault, lapses.pause(ready.elapsed()))
                 }
-                Err(fault) => fault,
+                Err(fault) => (fault, PAUSE),
             };
             if fault != said {
                 self.sightings.report(self.boards.went(&self.serial, &fault)).await;
                 warn!(board = self.serial, tty = %self.tty.display(), fault, "a relay board is of no use");
                 said = fault;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 
@@ -73,6 +80,18 @@ impl PluggedBoard {
         self.sightings.gone(gone).await;
         self.sightings.report(online).await;
         Ok((board, orders, claim))
+    }
+}
+
+/// How often in a row a board has failed soon after it was ready.
+#[derive(Default)]
+struct Lapses(u32);
+
+impl Lapses {
+    /// How long to leave it alone after it has worked for so long.
+    fn pause(&mut self, worked: Duration) -> Duration {
+        self.0 = if worked < PAUSE_MAX { self.0.saturating_add(1) } else { 1 };
+        PAUSE.saturating_mul(2_u32.saturating_pow(self.0 - 1)).min(PAUSE_MAX)
     }
 }
 
@@ -111,4 +130,20 @@ fn open(tty: &Path) -> Result<(SerialPort, File), String> {
     let line = SerialPort::open(tty, BAUD).map_err(failed)?;
     line.discard_buffers().map_err(failed)?;
     Ok((line, claim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_that_lies_again_and_again_is_asked_ever_less() {
+        let mut lapses = Lapses::default();
+        let soon = Duration::from_millis(1);
+        let pauses: Vec<u64> = (0..100).map(|_| lapses.pause(soon).as_secs()).collect();
+        assert_eq!(pauses[..7], [2, 4, 8, 16, 32, 64, 64]);
+        assert_eq!(pauses[99], 64);
+        assert_eq!(lapses.pause(PAUSE_MAX), PAUSE, "it has worked since");
+        assert_eq!(lapses.pause(soon), PAUSE * 2);
+    }
 }
