@@ -72,6 +72,26 @@ impl Device {
         unfinished.persist(target).map_err(|error| at_target()(error.error))?;
         Ok(bytes)
     }
+
+    /// Reads the file `source` of the device.
+    ///
+    /// # Errors
+    /// [`AdbError::TooLong`] beyond `bytes_max`, whatever [`Device::stat`] says of it; [`AdbError::Refused`] with the
+    /// device's reason.
+    pub async fn read(&self, source: &str, bytes_max: usize) -> Result<Vec<u8>, AdbError> {
+        let mut stream = self.sync().await?;
+        sync::request(&mut stream, *b"RECV", source).await?;
+        let mut content = Vec::new();
+        let keep = |part: &[u8]| {
+            if content.len() + part.len() > bytes_max {
+                return Err(AdbError::TooLong { what: "file on the device", bytes_max });
+            }
+            content.extend_from_slice(part);
+            Ok(())
+        };
+        receive_chunks(&mut BufReader::with_capacity(TRANSFER_BUFFER_BYTES, stream), keep).await?;
+        Ok(content)
+    }
 }
 
 /// Sends the whole of `file` in chunks and counts its bytes.
@@ -108,9 +128,10 @@ async fn receive(stream: TcpStream, mut file: std::fs::File, path: PathBuf) -> R
     let runtime = Handle::current();
     let receiving = spawn_blocking(move || {
         let mut from = BufReader::with_capacity(TRANSFER_BUFFER_BYTES, stream);
+        let keep = |part: &[u8]| file.write_all(part).map_err(AdbError::file(&path));
         runtime.block_on(async {
             tokio::select! {
-                received = receive_chunks(&mut from, &mut file, &path) => received,
+                received = receive_chunks(&mut from, keep) => received,
                 _ = dropped => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
             }
         })
@@ -120,13 +141,12 @@ async fn receive(stream: TcpStream, mut file: std::fs::File, path: PathBuf) -> R
 
 async fn receive_chunks(
     from: &mut (impl AsyncBufRead + Unpin),
-    file: &mut std::fs::File,
-    path: &Path,
+    mut keep: impl FnMut(&[u8]) -> Result<(), AdbError>,
 ) -> Result<u64, AdbError> {
     let mut received = 0;
     loop {
         match &wire::read_word(from).await? {
-            b"DATA" => received += receive_chunk(from, file, path).await?,
+            b"DATA" => received += receive_chunk(from, &mut keep).await?,
             b"DONE" => return Ok(received),
             b"FAIL" => return Err(sync::refusal(from).await?),
             found => return Err(AdbError::protocol("DATA or DONE", found)),
@@ -136,8 +156,7 @@ async fn receive_chunks(
 
 async fn receive_chunk(
     from: &mut (impl AsyncBufRead + Unpin),
-    file: &mut std::fs::File,
-    path: &Path,
+    keep: &mut impl FnMut(&[u8]) -> Result<(), AdbError>,
 ) -> Result<u64, AdbError> {
     let length = from.read_u32_le().await? as usize;
     if length > SYNC_CHUNK_BYTES_MAX {
@@ -153,7 +172,7 @@ async fn receive_chunk(
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let part = &read[..read.len().min(missing)];
-        file.write_all(part).map_err(AdbError::file(path))?;
+        keep(part)?;
         let bytes = part.len();
         from.consume(bytes);
         missing -= bytes;

@@ -52,6 +52,15 @@ async fn a_device_refuses_a_file_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_to_its_end_or_its_limit() {
+    const FILE: &[u8] = b"OKAYOKAYDATA\x03\0\0\0abcDATA\x02\0\0\0deDONE\0\0\0\0";
+    let (content, _) = against(&[FILE], async |s| s.device("x").read("/a", 5).await).await;
+    assert_eq!(content.unwrap(), b"abcde");
+    let (content, _) = against(&[FILE], async |s| s.device("x").read("/a", 4).await).await;
+    assert!(matches!(content, Err(AdbError::TooLong { bytes_max: 4, .. })), "{content:?}");
+}
+
+#[tokio::test]
 async fn a_length_is_four_hexadecimal_digits() {
     for digits in ["+004", " 004", "0x04", "00g4", "-001", "\u{ff10}4", "\n\n\n\n"] {
         let answer = ["OKAY", digits, "0029"].concat();

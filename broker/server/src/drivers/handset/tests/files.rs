@@ -1,6 +1,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::super::limits::OUTPUT_BYTES_MAX;
 use super::*;
 
 /// A file, an empty file, a directory with one entry and one that is closed, a link.
@@ -128,4 +132,42 @@ async fn a_bug_report_is_written_below_a_directory() {
     let stamp = path.strip_prefix("/sdcard/BugReport-AVE-Generated-").unwrap();
     assert!(stamp.len() == 15 && stamp.as_bytes()[8] == b'-', "{path}");
     assert!(lab.phone.file(path).metadata().unwrap().len() > 0);
+}
+
+/// An adb server whose device says that each file has one byte, and then sends more of it than anybody takes.
+async fn boundless() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut peer, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                for service in ["0010host:transport:s", "0005sync:"] {
+                    peer.read_exact(&mut vec![0; service.len()]).await?;
+                    peer.write_all(b"OKAY").await?;
+                }
+                let mut request = [0; 8];
+                peer.read_exact(&mut request).await?;
+                peer.read_exact(&mut vec![0; request[4].into()]).await?;
+                if request.starts_with(b"STAT") {
+                    return peer.write_all(b"STAT\xa4\x81\0\0\x01\0\0\0\0\0\0\0").await;
+                }
+                let chunk = [b"DATA\0\0\x01\0", &[b'x'; 1 << 16][..]].concat();
+                for _ in 0..=OUTPUT_BYTES_MAX >> 16 {
+                    peer.write_all(&chunk).await?;
+                }
+                peer.write_all(b"DONE\0\0\0\0").await
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn h15_cat_reads_no_more_than_a_reply_holds_whatever_the_handset_says() {
+    let home = tempfile::tempdir().unwrap();
+    let profile = Arc::new(Profile::of(json!({"serial": "s"})));
+    let item = Identity::new("handset", "s");
+    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false };
+    let mut handset = Opened(driver(boundless().await, home.path()).open(&granted).await.unwrap());
+    handset.fails("cat", json!(["/a"]), "file on the device: more than 33554432 bytes").await;
 }
