@@ -97,7 +97,7 @@ impl Trial<'_> {
             self.note(check, Err(format!("there is none: write {}", file.display())));
             return None;
         };
-        let driver = PluginDriver::of(config, kind);
+        let driver = kind.driver.as_ref().and_then(|_| PluginDriver::of(config, kind));
         if driver.is_none() {
             let next = format!("{name} has no driver program: say \"driver\" in {}", file.display());
             self.note(check, Err(next));
