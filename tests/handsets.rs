@@ -187,6 +187,24 @@ fn a_killed_broker_leaves_no_command_on_the_handset_h28() {
 }
 
 #[test]
+fn an_adb_server_killed_during_a_call_ends_it_and_leaves_nothing_running() {
+    let bench = Bench::new();
+    bench.wait_state("boot_completed");
+    let (mut session, client, handset) = bench.lent();
+    session.ask(&handset, "shell", json!([["sleep 55"]]));
+    let sleeping = || bench.phone.running().iter().any(|line| line.starts_with("sleep"));
+    wait_until("it sleeps", sleeping);
+    drop(bench.adb); // by SIGKILL
+    // A shell without exit codes does not tell a lost connection from a command that is done.
+    assert_eq!(session.reply(), Some(json!({"result": ""})));
+    wait_until("it does not", || !sleeping());
+    let reply = session.call_on(&handset, "ls", json!(["/"]));
+    assert_eq!(raised(&reply).0, "Offline", "{reply}");
+    drop((session, client));
+    wait_until("it is given back", || bench.lab.available().len() == 1);
+}
+
+#[test]
 fn handsets_come_back_with_the_adb_server() {
     let mut bench = Bench::new();
     bench.wait_state("boot_completed");
