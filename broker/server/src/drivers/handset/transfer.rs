@@ -55,12 +55,20 @@ impl Handset {
 
     /// Refuses a path that leads, by whatever links, to what is the broker's alone.
     fn refuse_own(&self, path: &Path) -> Result<(), AdbError> {
-        // Where it really is: itself, or what it will be made in.
-        let real = path.ancestors().find_map(|place| place.canonicalize().ok()).unwrap_or_default();
+        if path.is_symlink() && !path.exists() {
+            return Err(AdbError::Refused(format!("a link that leads nowhere: {}", path.display())));
+        }
         let own = self.site.own.canonicalize().unwrap_or_else(|_| self.site.own.clone());
-        let is_own = OWN_FOLDERS.iter().any(|folder| real.starts_with(own.join(folder)));
-        let text = || format!("the broker's own files are not for handsets: {}", path.display());
-        if is_own { Err(AdbError::Refused(text())) } else { Ok(()) }
+        // A step up may lead out of a directory that is only about to be made.
+        for path in [path, &lexically_normal(path)] {
+            // Where it really is: itself, or what it will be made in.
+            let real = path.ancestors().find_map(|place| place.canonicalize().ok()).unwrap_or_default();
+            if OWN_FOLDERS.iter().any(|folder| real.starts_with(own.join(folder))) {
+                let text = format!("the broker's own files are not for handsets: {}", path.display());
+                return Err(AdbError::Refused(text));
+            }
+        }
+        Ok(())
     }
 
     async fn push_all(&self, source: PathBuf, dst: &str) -> Result<Moved, AdbError> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ave_adb::{Device, Stream};
 use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
+use rustix::fs::OFlags;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -115,8 +116,10 @@ impl Handset {
     }
 }
 
+/// Does not wait: opening a pipe would, for whoever reads it, on a thread that nothing can stop.
 async fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path).await
+    let at_once = OFlags::NONBLOCK.bits() as i32;
+    OpenOptions::new().append(true).create(true).custom_flags(at_once).open(path).await
 }
 
 /// What a reader's task has.

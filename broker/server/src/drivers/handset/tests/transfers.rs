@@ -97,6 +97,35 @@ async fn the_brokers_own_files_stay_where_they_are() {
 }
 
 #[tokio::test]
+async fn no_path_becomes_the_brokers_own_while_it_is_made() {
+    let lab = Lab::new();
+    let mut handset = lab.open().await;
+    let own = lab.home.path().join(".ave/config");
+    fs::create_dir_all(&own).unwrap();
+    let link = lab.home.path().join("link");
+    symlink(own.join("new.json"), &link).unwrap();
+    handset.fails("start_logcat", json!(["", link]), "a link that leads nowhere").await;
+    fs::create_dir_all(lab.phone.file("/sdcard/tree")).unwrap();
+    let around = lab.home.path().join(".ave/missing/../config/new");
+    handset.fails("pull", json!(["/sdcard/tree", around]), "the broker's own files").await;
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_is_not_waited_for() {
+    let lab = Lab::new();
+    let mut handset = lab.open().await;
+    let pipe = lab.home.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let opening = handset.bad("start_logcat", json!(["", pipe]));
+    let waiting = tokio::time::timeout(Duration::from_secs(20), opening).await;
+    if waiting.is_err() {
+        drop(fs::File::open(&pipe)); // or the test itself would wait for ever
+    }
+    assert!(waiting.expect("it waits").message.starts_with("cannot write "));
+}
+
+#[tokio::test]
 async fn a_transfer_that_takes_too_long_is_stopped() {
     let lab = Lab::new();
     let mut handset = lab.open().await;
