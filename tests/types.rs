@@ -277,6 +277,16 @@ fn p_2_every_type_is_described_for_people_and_programs() {
         let fields = shown["description"]["fields"].as_object().expect("members");
         assert!(fields.values().all(|sentence| sentence.as_str().is_some_and(|text| text.ends_with('.'))));
     }
+    for shown in types.iter().filter(|shown| shown["driven_by"] == "broker") {
+        let page =
+            format!("{}/../../docs/{}.md", env!("CARGO_MANIFEST_DIR"), shown["type"].as_str().expect("text"));
+        let page = fs::read_to_string(page).expect("a page");
+        let fields = shown["description"]["fields"].as_object().expect("members");
+        assert!(!fields.is_empty());
+        for name in fields.keys() {
+            assert!(page.contains(&format!("`{name}`")), "{name} of {}", shown["type"]);
+        }
+    }
     let (oven, workspace) = (&types[2], &types[7]);
     assert_eq!((&oven["driven_by"], &workspace["driven_by"]), (&json!("program"), &json!("broker")));
     assert_eq!(oven["description"]["rules"], json!({"trays": "names"}));
