@@ -9,6 +9,9 @@ use ave_profile::{Identity, KindTable, Profile, Value};
 use super::fault::{Fault, shown};
 use super::file::{self, FileFault};
 
+/// How many wrong entries are told one by one. A lister's program may print a hundred thousand.
+const SKIPPED_MAX: usize = 100;
+
 /// What a file lists, in its order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Equipment {
@@ -55,10 +58,12 @@ impl Equipment {
         };
         let mut equipment = Equipment::default();
         let mut seen = BTreeSet::new();
+        let mut further = 0;
         for (i, entry) in entries.into_iter().enumerate() {
             let field = format!("[{i}]");
             match identified(&entry, kinds) {
                 Ok((identity, profile)) if seen.insert(identity.clone()) => equipment.profiles.push(profile),
+                _ if equipment.skipped.len() == SKIPPED_MAX => further += 1,
                 Ok((identity, _)) => {
                     let found = format!("{identity} a second time (it is skipped)");
                     equipment.skipped.push(Fault::warning(path, field, "each piece once", found));
@@ -68,6 +73,10 @@ impl Equipment {
                     equipment.skipped.push(Fault::warning(path, field, wanted, found));
                 }
             }
+        }
+        if further > 0 {
+            let found = format!("{further} further entries that are none (they are skipped)");
+            equipment.skipped.push(Fault::warning(path, "", "a list of profiles", found));
         }
         Ok(equipment)
     }
@@ -143,6 +152,15 @@ mod tests {
         assert_eq!(equipment.skipped[4].field, "[5]");
         assert!(equipment.skipped[4].wanted.contains("\"uid\""), "{}", equipment.skipped[4]);
         assert!(equipment.skipped[2].wanted.contains("handset, powermeter"), "{}", equipment.skipped[2]);
+    }
+
+    #[test]
+    fn a_list_of_nonsense_is_told_in_part() {
+        let mut entries = vec![json!(1); 100_000];
+        entries.push(json!({"type": "relay", "uid": "a"}));
+        let equipment = of(json!(entries));
+        assert_eq!((equipment.profiles.len(), equipment.skipped.len()), (1, SKIPPED_MAX + 1));
+        assert!(equipment.skipped[SKIPPED_MAX].to_string().contains("99900 further entries"));
     }
 
     #[test]
