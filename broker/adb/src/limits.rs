@@ -28,8 +28,9 @@ pub const SYNC_PATH_BYTES_MAX: usize = 1024;
 /// The most bytes one packet of the sync service carries, either way.
 pub const SYNC_CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest file name in a directory listing, in bytes. No file system of a device knows a longer one.
-pub const NAME_BYTES_MAX: usize = 4096;
+/// The longest file name in a directory listing, in bytes. A longer one could not be asked for; [`ENTRIES_MAX`] of
+/// them are 100 MiB.
+pub const NAME_BYTES_MAX: usize = SYNC_PATH_BYTES_MAX;
 
 /// The most entries read of one directory.
 pub const ENTRIES_MAX: usize = 100_000;

@@ -61,6 +61,16 @@ async fn a_file_is_read_to_its_end_or_its_limit() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_path_can_hold_is_not_read() {
+    for (length, fits) in [(limits::SYNC_PATH_BYTES_MAX, true), (limits::SYNC_PATH_BYTES_MAX + 1, false)] {
+        let entry = [&b"OKAYOKAYDENT"[..], &[0; 12], &(length as u32).to_le_bytes()].concat();
+        let answer = [entry, vec![b'x'; length], b"DONE".to_vec()].concat();
+        let (listed, _) = against(&[&answer], async |s| s.device("x").list("/a").await).await;
+        assert_eq!(listed.is_ok(), fits, "{length}: {listed:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_length_is_four_hexadecimal_digits() {
     for digits in ["+004", " 004", "0x04", "00g4", "-001", "\u{ff10}4", "\n\n\n\n"] {
         let answer = ["OKAY", digits, "0029"].concat();
