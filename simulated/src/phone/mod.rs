@@ -223,7 +223,7 @@ async fn live(state: &State, address: SocketAddr, listener: TcpListener, server:
             Cable::Plugged => {
                 let Some(listener) = listener.take().or_else(|| listen(address).ok()) else { return };
                 select! {
-                    then = links(&listener, state) => state.follow(then),
+                    () = links(&listener, state) => {}
                     _ = cable.changed() => {}
                     () = attachment::keep(state, address, server.unwrap_or(address)), if server.is_some() => {}
                 }
@@ -241,18 +241,19 @@ async fn live(state: &State, address: SocketAddr, listener: TcpListener, server:
     }
 }
 
-/// Serves every host that connects, until one of them has an effect on the whole phone.
-async fn links(listener: &TcpListener, state: &State) -> Then {
+/// Serves every host that connects, until one of them has an effect on the whole phone. The effect comes first: who
+/// sees the link end may already do something else to the phone.
+async fn links(listener: &TcpListener, state: &State) {
     let mut links = FuturesUnordered::new();
     loop {
         select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => links.push(link::serve(socket, state)),
-                Err(_) => return Then::Restart,
+                Err(_) => return state.follow(Then::Restart),
             },
             Some(then) = links.next() => match then {
                 Ok(Then::Stay) | Err(_) => {}
-                Ok(then) => return then,
+                Ok(then) => return state.follow(then),
             },
         }
     }
