@@ -51,6 +51,8 @@ _HandsetMembers = TypedDict(
         "sim.operator.numeric": str,
         "gsm-capable": bool,
         "pretty": str,
+        "imei": str,
+        "slid": str,
     },
     total=False,
 )
