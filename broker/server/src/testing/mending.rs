@@ -6,7 +6,7 @@ use ave_profile::{Identity, Profile};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, timeout};
 
-use super::guest::resource;
+use super::guest::{Guest, resource};
 use super::{ADMIN, House};
 use crate::limits::{CLOSE_GIVE_UP, RESET_GIVE_UP};
 use crate::sightings::Sightings;
@@ -34,6 +34,22 @@ impl House {
 
     async fn reset(&self, name: &str) -> Value {
         self.guest(ADMIN).await.call("reset_equipment", json!([resource(name)])).await.expect("an answer")
+    }
+
+    /// Has the broken piece `a` reset by a driver that never ends. Who asked still waits.
+    async fn begin_endless_reset(&self) -> Guest {
+        self.report("a", "reset hangs").await;
+        let mut admin = self.guest(ADMIN).await;
+        admin.ask(&Value::Null, "reset_equipment", json!([resource("a")]), false).await;
+        self.until_told("reset a").await;
+        admin
+    }
+
+    /// Waits until this is the last that the driver did.
+    async fn until_told(&self, last: &str) {
+        while self.story.told().last().is_none_or(|line| line != last) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Says something else of a piece, so that its driver behaves differently.
@@ -97,12 +113,7 @@ async fn only_an_administrator_may_reset_and_only_what_is_broken_222() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_delays_nobody_and_is_done_once_at_a_time() {
     let house = broken("close fails").await;
-    house.report("a", "reset hangs").await;
-    let mut admin = house.guest(ADMIN).await;
-    admin.ask(&Value::Null, "reset_equipment", json!([resource("a")]), false).await;
-    while house.story.told().last().is_none_or(|line| line != "reset a") {
-        tokio::task::yield_now().await;
-    }
+    let _admin = house.begin_endless_reset().await;
     let begun = Instant::now();
     assert_eq!(message(&house.reset("a").await), "wlan:a is being reset already");
     assert!(house.guest("").await.get(&["b"]).await.get("result").is_some());
@@ -122,16 +133,9 @@ async fn a_watch_has_a_piece_reset_that_is_fit_again() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_is_given_up_when_the_broker_stops() {
     let house = broken("close fails").await;
-    house.report("a", "reset hangs").await;
-    let mut admin = house.guest(ADMIN).await;
-    admin.ask(&Value::Null, "reset_equipment", json!([resource("a")]), false).await;
-    while house.story.told().last().is_none_or(|line| line != "reset a") {
-        tokio::task::yield_now().await;
-    }
+    let _admin = house.begin_endless_reset().await;
     let begun = Instant::now();
     house.site.stop.cancel();
-    while house.story.told().last().is_none_or(|line| line != "dropped a") {
-        tokio::task::yield_now().await;
-    }
+    house.until_told("dropped a").await;
     assert!(begun.elapsed() < RESET_GIVE_UP);
 }
