@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use ave_core::{Core, Effect, Event, Moment, Source};
-use ave_profile::{KindTable, Profile, RequestId, SessionId, Value, Want};
+use ave_profile::{BrokerId, KindTable, Profile, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
 const PIECES: [usize; 3] = [1_000, 100_000, 1_000_000];
@@ -135,7 +135,8 @@ struct Lab {
 
 impl Lab {
     fn new(pieces: usize) -> Lab {
-        let mut lab = Lab { core: Core::new(KindTable::builtin()), pieces, session: 0, crowded: 0 };
+        let mut lab =
+            Lab { core: Core::new(KindTable::builtin(), BrokerId(1)), pieces, session: 0, crowded: 0 };
         let profiles = (0..pieces).map(piece).collect();
         lab.apply(Event::Reported { source: Source::File, profiles, request: None });
         let stacks = (0..pieces).step_by(STACK).map(|first| (first..first + STACK).map(short).collect());
@@ -151,7 +152,7 @@ impl Lab {
     fn asked(&self, session: SessionId, json: serde_json::Value) -> Event {
         let arguments = Value::from(json);
         let want = Want::of_get(arguments.as_list().expect("wants are written as lists"));
-        Event::Asked { session, request: RequestId(0), want, nonce: 0 }
+        Event::Asked { session, request: RequestId(0), want, nonce: 0, via: Vec::new() }
     }
 
     /// Takes the first handset of so many stacks, from the first.

@@ -125,7 +125,7 @@ impl Core {
             Arc::new(kind.granted(profile, &known.profile, Kept::Reduced))
         };
         let item = item.identity.clone();
-        let granted = Granted { item, profile: shown, known: known.profile.clone(), again: false };
+        let granted = Granted { item, profile: shown, known: known.profile.clone(), again: false, at: None };
         Pick { granted, piece: Some((id, self.equipment.entangled(id))) }
     }
 
@@ -209,13 +209,13 @@ fn equipment_of(group: &[Request]) -> Wants<'_> {
 mod tests {
     use super::*;
     use crate::{Event, Moment, Source};
-    use ave_profile::KindTable;
+    use ave_profile::{BrokerId, KindTable};
     use serde_json::{Value as Json, json};
 
     const SESSION: SessionId = SessionId(1);
 
     fn lab(pieces: impl IntoIterator<Item = Json>, stacks: Vec<Vec<Json>>) -> Core {
-        let mut core = Core::new(KindTable::builtin());
+        let mut core = Core::new(KindTable::builtin(), BrokerId(1));
         let profiles = pieces.into_iter().map(Profile::of).collect();
         let stacks = stacks.into_iter().map(|stack| stack.into_iter().map(Profile::of).collect()).collect();
         for event in [

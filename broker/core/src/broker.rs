@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ave_profile::{Identity, KindTable, Profile, Refusal, RequestId, SessionId, Want};
+use ave_profile::{BrokerId, Identity, KindTable, Profile, Refusal, RequestId, SessionId, Want};
 
 use crate::equipment::{Equipment, Phase};
 use crate::sessions::Session;
@@ -17,12 +17,15 @@ pub struct Core {
     pub(crate) equipment: Equipment,
     pub(crate) workspaces: Workspaces,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
+    /// What this broker calls itself among others.
+    pub(crate) id: BrokerId,
 }
 
 impl Core {
     /// A broker without equipment, stacks, workspaces and sessions, that knows these types.
-    pub fn new(kinds: KindTable) -> Core {
+    pub fn new(kinds: KindTable, id: BrokerId) -> Core {
         Core {
+            id,
             kinds,
             equipment: Equipment::default(),
             workspaces: Workspaces::default(),
@@ -38,7 +41,9 @@ impl Core {
                 Vec::new()
             }
             Event::SessionEnded { session } => Vec::from_iter(self.end(session)),
-            Event::Asked { session, request, want, nonce } => self.asked(session, request, want, nonce),
+            Event::Asked { session, request, want, nonce, via: _ } => {
+                self.asked(session, request, want, nonce)
+            }
             Event::Yielded { session, request, door, profiles } => {
                 self.yielded(session, request, door, profiles)
             }
@@ -61,6 +66,14 @@ impl Core {
                 self.workspaces.generic = profile;
                 Vec::new()
             }
+            Event::ForwardSet { .. }
+            | Event::PeerAnswered { .. }
+            | Event::PeerSlow { .. }
+            | Event::PeerLost { .. }
+            | Event::ShareReported { .. }
+            | Event::ShareLost { .. }
+            | Event::ShareDropped { .. }
+            | Event::DeadlineReached => Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ave_profile::{Identity, Profile, Refusal, RequestId, SessionId};
+use ave_profile::{Address, AskId, BrokerId, Identity, LinkId, Profile, Refusal, RequestId, SessionId};
 
 /// Something an edge has to do. Effects of one event are carried out in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,50 @@ pub enum Effect {
         /// Nothing of the report is stored after a refusal.
         outcome: Result<(), Refusal>,
     },
+    /// Ask another broker, over the session's own link to it, which is made now if there is none. Report
+    /// [`Event::PeerSlow`](crate::Event::PeerSlow) if the answer takes long, and
+    /// [`Event::PeerAnswered`](crate::Event::PeerAnswered) exactly once. (Specification 5.9.)
+    AskPeer {
+        /// For whom.
+        session: SessionId,
+        /// To be named in the events.
+        ask: AskId,
+        /// The broker.
+        peer: Address,
+        /// What is wanted, with defaults: all of it or nothing.
+        groups: Vec<Vec<Profile>>,
+        /// The brokers this question has come through, this one last.
+        via: Vec<BrokerId>,
+    },
+    /// Give these pieces back at another broker. The [`Effect::Yielded`] that follows waits for it.
+    YieldAtPeer {
+        /// Whose pieces they were.
+        session: SessionId,
+        /// The broker.
+        peer: Address,
+        /// The pieces, as they were granted.
+        profiles: Vec<Arc<Profile>>,
+    },
+    /// Break a session's link to another broker, whatever it is doing: with it goes all it holds there.
+    /// Nothing that was asked over it is answered any more. A later question makes a new link.
+    HangUp {
+        /// Whose link.
+        session: SessionId,
+        /// The broker.
+        peer: Address,
+    },
+    /// Close a connection over which shares reported.
+    CutLink {
+        /// The connection.
+        link: LinkId,
+    },
+    /// A share has begun to report over a new connection, or has left: for the log.
+    ShareChanged {
+        /// As the share announces itself.
+        share: Address,
+        /// Whether it is there now.
+        joined: bool,
+    },
     /// Something a lab owner should know, for the log.
     Warn {
         /// What, in one sentence.
@@ -92,4 +136,7 @@ pub struct Granted {
     pub known: Arc<Profile>,
     /// Whether the session holds it already, so that nothing has to be opened.
     pub again: bool,
+    /// The broker it was asked from, whose session there drives it or knows who does; `None` for a piece
+    /// of this host.
+    pub at: Option<Address>,
 }

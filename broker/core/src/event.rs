@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ave_profile::{Identity, Profile, Refusal, RequestId, SessionId, Want};
+use ave_profile::{Address, AskId, BrokerId, Identity, LinkId, Profile, Refusal, RequestId, SessionId, Want};
+
+use crate::Report;
 
 /// When something happened: time since the broker started. The core has no clock of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,8 @@ pub enum Event {
         want: Result<Want, Refusal>,
         /// Random; the digits of new workspaces come from it.
         nonce: u64,
+        /// The brokers this question has come through, the first one first.
+        via: Vec<BrokerId>,
     },
     /// A client gives equipment back.
     Yielded {
@@ -98,6 +102,71 @@ pub enum Event {
         /// has no workspaces.
         profile: Option<Profile>,
     },
+    /// Where to send what nobody here can serve.
+    ForwardSet {
+        /// Another broker; `None` for nowhere.
+        target: Option<Address>,
+    },
+    /// Another broker has answered an [`Effect::AskPeer`](crate::Effect::AskPeer), or could not be asked.
+    /// The last word about that question.
+    PeerAnswered {
+        /// Who asked.
+        session: SessionId,
+        /// As the effect said it.
+        ask: AskId,
+        /// Full profiles in the order of the question, or why not.
+        outcome: Result<Vec<Vec<Profile>>, Setback>,
+    },
+    /// Another broker has not answered for a while: time to ask somebody else too.
+    PeerSlow {
+        /// Who asked.
+        session: SessionId,
+        /// As the effect said it.
+        ask: AskId,
+    },
+    /// A session's link to another broker, through which it holds something, has ended: what it held there
+    /// is gone.
+    PeerLost {
+        /// Whose link.
+        session: SessionId,
+        /// The other broker.
+        peer: Address,
+    },
+    /// A share says what it has. The newest link that speaks for an address counts; from then on an older
+    /// one is not listened to.
+    ShareReported {
+        /// As the share announces itself.
+        share: Address,
+        /// Over which connection.
+        link: LinkId,
+        /// The share's id, if it is known.
+        broker: Option<BrokerId>,
+        /// What has changed.
+        report: Report,
+        /// To be named in the answer, if somebody waits for one.
+        request: Option<RequestId>,
+    },
+    /// A connection over which shares reported has ended: what is known by it alone is forgotten.
+    ShareLost {
+        /// The connection.
+        link: LinkId,
+    },
+    /// An administrator wants a share disconnected. Answered by [`Effect::CutLink`](crate::Effect::CutLink).
+    ShareDropped {
+        /// Which; `None` for all.
+        share: Option<Address>,
+    },
+    /// The moment that [`Core::deadline`](crate::Core::deadline) named has come.
+    DeadlineReached,
+}
+
+/// Why another broker did not serve a question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setback {
+    /// It said no. It has ended the session it had for us, and with it everything held there.
+    Refused(Refusal),
+    /// It could not be reached, broke off, did not answer in time or not sensibly.
+    Unreachable(String),
 }
 
 /// Where a client said that it gives something back.

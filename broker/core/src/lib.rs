@@ -15,6 +15,8 @@ mod index;
 mod lending;
 mod matching;
 mod mending;
+mod remote;
+mod report;
 mod search;
 mod sessions;
 mod stacks;
@@ -24,5 +26,7 @@ mod yielding;
 
 pub use broker::Core;
 pub use effect::{Effect, Granted};
-pub use event::{Door, Event, Moment, Source};
+pub use event::{Door, Event, Moment, Setback, Source};
+pub use report::{News, Origin, Report, Revision, SharedPiece, Taken, Toward};
 pub use search::SEARCH_STEPS_MAX;
+pub use view::Allocator;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ave_profile::{Identity, Kind, Profile, SessionId, Value};
+use ave_profile::{Address, Identity, Kind, Profile, SessionId, Value};
 
 use crate::bits::BitSet;
 use crate::broker::Core;
@@ -14,11 +14,20 @@ use crate::workspaces::Workspace;
 /// The member that says why a piece is not lent any more.
 pub(crate) const BROKEN: &str = "broken";
 
+/// One of those who can serve a request: this broker's own equipment, or a share's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Allocator {
+    /// This broker's own.
+    Local,
+    /// A share, as it announces itself.
+    Share(Address),
+}
+
 impl Core {
     /// Known equipment that matches the filter, taken or not, in list order; then the workspaces that
     /// exist, by uid. A piece that could not be closed shows why, as `broken`. A filter is compared as a request is, without defaults, and need not name a type.
     /// (Specification 4.2, `list_equipment`.)
-    pub fn equipment(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
+    pub fn equipment(&self, filter: Option<&Profile>, _of: Option<&Allocator>) -> Vec<Arc<Profile>> {
         let matches = |kind: &Kind, known: &Profile| filter.is_none_or(|filter| kind.matches(filter, known));
         let workspaces = self.workspaces.made.iter().filter(|(item, workspace)| {
             self.kinds.get(&item.kind).is_some_and(|kind| matches(kind, &workspace.profile))

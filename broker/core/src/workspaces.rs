@@ -97,6 +97,7 @@ impl Workspaces {
             profile: Arc::new(kind.granted(profile, &workspace.profile, Kept::Reduced)),
             known: workspace.profile.clone(),
             again: true,
+            at: None,
         })
     }
 
@@ -120,7 +121,13 @@ impl Workspaces {
         };
         profile.0.insert(kind.identity.clone(), Value::from(&*item.value));
         let known = Arc::new(profile);
-        Granted { item, profile: Arc::new(kind.granted(&known, &known, Kept::All)), known, again: false }
+        Granted {
+            item,
+            profile: Arc::new(kind.granted(&known, &known, Kept::All)),
+            known,
+            again: false,
+            at: None,
+        }
     }
 }
 

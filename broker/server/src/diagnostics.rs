@@ -15,7 +15,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) async fn describe(site: Arc<Site>) -> String {
     let look = site.hub.look(|core| {
         let counts = [
-            ("Equipment", core.equipment(None).len()),
+            ("Equipment", core.equipment(None, None).len()),
             ("Available", core.available(None).len()),
             ("Collateral", core.collateral(None).len()),
             ("Stacks", core.stacks().len()),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ave_core::{Core, Door, Effect, Event, Granted, Moment, Source};
-use ave_profile::{Identity, Profile, Refusal, RequestId, SessionId, Want};
+use ave_profile::{BrokerId, Identity, Profile, Refusal, RequestId, SessionId, Want};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
@@ -93,8 +93,9 @@ impl HubHandle {
         session: SessionId,
         want: Result<Want, Refusal>,
         nonce: u64,
+        via: Vec<BrokerId>,
     ) -> Result<Vec<Vec<Granted>>, Refusal> {
-        let answer = self.request(|request| Event::Asked { session, request, want, nonce }).await?;
+        let answer = self.request(|request| Event::Asked { session, request, want, nonce, via }).await?;
         let Answer::Granted(groups) = answer else { return Err(gone()) };
         Ok(groups)
     }
@@ -287,6 +288,12 @@ impl Hub {
                 let reply = self.pending.remove(&request);
                 self.order(session, Order { effect: Box::new(effect), reply });
             }
+            Effect::AskPeer { session, .. }
+            | Effect::YieldAtPeer { session, .. }
+            | Effect::HangUp { session, .. } => {
+                self.order(session, Order { effect: Box::new(effect), reply: None });
+            }
+            Effect::CutLink { .. } | Effect::ShareChanged { .. } => {}
             Effect::Close { session, ref items } | Effect::End { session, ref items } => {
                 if !items.is_empty() {
                     self.closing.entry(session).or_default().extend(items.iter().cloned());

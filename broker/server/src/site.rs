@@ -1,6 +1,6 @@
 //! What every connection and session of one broker shares.
 
-use ave_profile::{KindTable, Value};
+use ave_profile::{BrokerId, KindTable, Value};
 use ave_protocol::handshake::Secret;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ pub(crate) struct Site {
     pub(crate) keys: Keys,
     pub(crate) drivers: Drivers,
     pub(crate) hub: HubHandle,
+    /// What this broker calls itself among others; drawn at its start.
+    pub(crate) id: BrokerId,
     /// What clients are told to connect to.
     pub(crate) address: (String, u16),
     /// Ports of their own for sessions, if the lab wants that.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ave_core::{Core, Event};
+use ave_profile::BrokerId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ use crate::inventory::Inventory;
 use crate::keys::Keys;
 use crate::ports::Ports;
 use crate::sightings::Sightings;
-use crate::site::Site;
+use crate::site::{Site, random_u64};
 
 /// Serves until told to stop, by a signal or by a client with the right to do so, and leaves nothing
 /// behind. `ready` is called with the real address once the broker answers; `hickup` writes down what it
@@ -43,9 +44,10 @@ pub async fn serve(
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
 
+    let id = BrokerId(random_u64());
     let kinds = config.types.kinds().clone();
     let Bench { drivers, watches } = Bench::lay(&config).await?;
-    let (hub, handle) = Hub::new(Core::new(kinds.clone()), drivers.clone());
+    let (hub, handle) = Hub::new(Core::new(kinds.clone(), id), drivers.clone());
     let site = Arc::new(Site {
         keys: Keys::new(config.keys.iter()),
         address: (config.broker.host.clone(), address.port()),
@@ -53,6 +55,7 @@ pub async fn serve(
         kinds,
         drivers,
         hub: handle,
+        id,
         large_frames: Semaphore::new(1),
         stop: stop.clone(),
         config,

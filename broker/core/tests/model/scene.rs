@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use ave_core::{Core, Door, Event, Moment, Source};
-use ave_profile::{Identity, Kind, KindTable, Profile, RequestId, SessionId, Value, Want};
+use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
 use crate::ledger::Ledger;
@@ -71,7 +71,8 @@ impl Lab {
 impl Scene {
     /// The lab before anybody came.
     pub(crate) fn of(lab: &Lab) -> Scene {
-        let mut scene = Scene { core: Core::new(Lab::kinds()), ledger: Ledger::default(), opened: 0 };
+        let mut scene =
+            Scene { core: Core::new(Lab::kinds(), BrokerId(1)), ledger: Ledger::default(), opened: 0 };
         let ready = |item: &Identity| {
             let mut profile = short(item);
             let state = if &*item.kind == "handset" { "boot_completed" } else { "online" };
@@ -128,7 +129,7 @@ impl Scene {
             Deed::Gets(session, groups) => {
                 let profile = |kind: &&str| Profile::of(json!({"type": kind}));
                 let groups = groups.iter().map(|group| group.iter().map(profile).collect()).collect();
-                Event::Asked { session, request, want: Ok(Want { groups }), nonce: 0 }
+                Event::Asked { session, request, want: Ok(Want { groups }), nonce: 0, via: Vec::new() }
             }
             Deed::Yields(session, door, item) => {
                 Event::Yielded { session, request, door, profiles: vec![short(&item)] }
@@ -161,7 +162,7 @@ impl Scene {
 
     /// What could not be closed, by the core's list.
     pub(crate) fn broken(&self) -> BTreeSet<Identity> {
-        let listed = self.core.equipment(None);
+        let listed = self.core.equipment(None, None);
         let broken = listed.iter().filter(|profile| profile.contains_key("broken"));
         broken.map(|profile| identity(profile)).collect()
     }

@@ -110,6 +110,7 @@ impl Naive {
             }
             Event::StacksSet { stacks } => self.stacks = stacks,
             Event::WorkspaceProfileSet { profile } => self.host = profile,
+            _ => {} // other brokers are not its subject
         }
         vec![]
     }

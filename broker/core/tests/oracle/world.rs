@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ave_core::{Core, Effect, Event, Moment};
-use ave_profile::{Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value, Want};
+use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
 use crate::history::{Ask, Piece, Step};
@@ -37,7 +37,7 @@ impl World {
     pub(crate) fn new() -> World {
         let kinds = kinds();
         World {
-            core: Core::new(kinds.clone()),
+            core: Core::new(kinds.clone(), BrokerId(1)),
             naive: Naive::new(kinds),
             clients: [SessionId(0); CLIENTS],
             orders: vec![],
@@ -130,7 +130,7 @@ impl World {
         let session = self.session(client, stale)?;
         let request = RequestId(self.next_id());
         let nonce = request.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.apply(Event::Asked { session, request, want, nonce })
+        self.apply(Event::Asked { session, request, want, nonce, via: Vec::new() })
     }
 
     fn close(&mut self, at: usize, outcome: Result<(), String>) -> Result<(), String> {
@@ -203,10 +203,11 @@ impl World {
         let (core, naive) = (&self.core, &self.naive);
         let broken =
             |profile: &Arc<Profile>| Some((identity(profile), profile.get("broken")?.as_str()?.into()));
-        let broken = core.equipment(None).iter().filter_map(broken).collect();
+        let broken = core.equipment(None, None).iter().filter_map(broken).collect();
         compare("broken", naive.broken(), broken)?;
-        let (workspaces, equipment): (Vec<_>, Vec<_>) =
-            identities(core.equipment(None)).into_iter().partition(|item| item.kind.as_ref() == "workspace");
+        let (workspaces, equipment): (Vec<_>, Vec<_>) = identities(core.equipment(None, None))
+            .into_iter()
+            .partition(|item| item.kind.as_ref() == "workspace");
         compare("equipment", naive.known(), equipment)?;
         compare("workspaces", sorted(naive.workspaces()), sorted(workspaces))?;
         compare("available", naive.available(), identities(core.available(None)))?;

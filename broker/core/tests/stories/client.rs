@@ -29,7 +29,13 @@ impl Client {
         let sizes: Vec<usize> = want.iter().flat_map(|want| &want.groups).map(Vec::len).collect();
         let session = self.session;
         let nonce = |request: RequestId| request.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        match self.lab.answer(|request| Event::Asked { session, request, want, nonce: nonce(request) }) {
+        match self.lab.answer(|request| Event::Asked {
+            session,
+            request,
+            want,
+            nonce: nonce(request),
+            via: Vec::new(),
+        }) {
             Answer::Got(groups) => {
                 assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), sizes, "one piece per profile");
                 Ok(groups.into_iter().flatten().collect())

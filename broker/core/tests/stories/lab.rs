@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use ave_core::{Core, Effect, Event, Granted, Moment, Source};
-use ave_profile::{Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value};
+use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value};
 use serde_json::{Value as Json, json};
 
 use crate::asks::{handset, relay, w, with};
@@ -44,7 +44,7 @@ impl Lab {
     /// An empty lab whose host has no workspaces.
     pub(crate) fn new() -> Lab {
         Lab(Rc::new(RefCell::new(Bench {
-            core: Core::new(kinds()),
+            core: Core::new(kinds(), BrokerId(1)),
             closing: Vec::new(),
             slow: false,
             answers: Vec::new(),
@@ -180,24 +180,24 @@ impl Lab {
 
     /// Names and reasons of what is listed as broken.
     pub(crate) fn broken(&self) -> Vec<(String, String)> {
-        let listed = self.ask_core(|core| core.equipment(None));
+        let listed = self.ask_core(|core| core.equipment(None, None));
         let reason = |profile: &Profile| Some(profile.get("broken")?.as_str()?.to_owned());
         listed.iter().filter_map(|profile| Some((name(profile), reason(profile)?))).collect()
     }
 
     /// The names of everything known, in the order of the list.
     pub(crate) fn equipment(&self) -> Vec<String> {
-        names(&self.ask_core(|core| core.equipment(None)))
+        names(&self.ask_core(|core| core.equipment(None, None)))
     }
 
     /// The names of what matches.
     pub(crate) fn equipment_like(&self, filter: Json) -> Vec<String> {
-        names(&self.ask_core(|core| core.equipment(Some(&Profile::of(filter)))))
+        names(&self.ask_core(|core| core.equipment(Some(&Profile::of(filter)), None)))
     }
 
     /// The full profile of one piece.
     pub(crate) fn known(&self, criteria: Json) -> Profile {
-        let found = self.ask_core(|core| core.equipment(Some(&Profile::of(criteria))));
+        let found = self.ask_core(|core| core.equipment(Some(&Profile::of(criteria)), None));
         assert_eq!(found.len(), 1, "the criteria fit one piece");
         Profile::clone(&found[0])
     }
@@ -299,6 +299,7 @@ impl Bench {
                 return of(session, items);
             }
             Effect::Warn { message } => self.warnings.push(message),
+            other => panic!("there is no other broker: {other:?}"),
         }
         Vec::new()
     }

@@ -28,7 +28,7 @@ pub(crate) async fn get(
         (Ok(bound), _) => Want::of_get(&bound.rest()),
         (Err(fault), _) => Err(Refusal::new(RefusalKind::Driver(fault.kind), fault.message)),
     };
-    match client.site.hub.get(session.id, want, random_u64()).await {
+    match client.site.hub.get(session.id, want, random_u64(), Vec::new()).await {
         Ok(groups) => Outcome::Answer(Reply::Result(shape(session, method, groups, encoding))),
         Err(refusal) => {
             info!(session = %session.id, kind = refusal.kind.as_str(), why = brief(&refusal.message), "refused");

@@ -18,7 +18,7 @@ pub(crate) async fn equipment(site: &Site, bound: Bound) -> Result<Value, Refusa
         return Ok(Value::List(Vec::new()));
     }
     let filter = filter(&bound)?;
-    list(site, move |core| core.equipment(filter.as_ref())).await
+    list(site, move |core| core.equipment(filter.as_ref(), None)).await
 }
 
 /// No allocator means all of them, which is this one.
@@ -37,7 +37,7 @@ pub(crate) async fn of_kind(site: &Site, kind: &'static str, bound: Bound) -> Re
     if filter.0.entry("type".to_owned()).or_insert_with(|| kind.into()).as_str() != Some(kind) {
         return Ok(Value::List(Vec::new()));
     }
-    list(site, move |core| core.equipment(Some(&filter))).await
+    list(site, move |core| core.equipment(Some(&filter), None)).await
 }
 
 pub(crate) async fn allocations(client: &Client) -> Result<Value, Refusal> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ave_core::Core;
-use ave_profile::{Kind, KindTable};
+use ave_profile::{BrokerId, Kind, KindTable};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -34,7 +34,7 @@ impl Kitchen {
         let oven = json!({"type": "oven", "identity": "uid", "defaults": {"power_state": "online"}});
         let kinds = KindTable::new([serde_json::from_value(oven).unwrap()]);
         let kind = kinds.get("oven").unwrap().clone();
-        let (hub, handle) = Hub::new(Core::new(kinds), Drivers::new(BTreeMap::new()));
+        let (hub, handle) = Hub::new(Core::new(kinds, BrokerId(1)), Drivers::new(BTreeMap::new()));
         tokio::spawn(hub.run(CancellationToken::new()));
         Kitchen { folder: tempfile::tempdir().unwrap(), kind, hub: handle }
     }
@@ -65,7 +65,7 @@ impl Kitchen {
 
     /// Identities and power states of all ovens.
     async fn ovens(&self) -> Vec<(String, Value)> {
-        let profiles = self.hub.look(|core| core.equipment(None)).await.unwrap();
+        let profiles = self.hub.look(|core| core.equipment(None, None)).await.unwrap();
         let profiles = profiles.iter().map(|profile| json!(**profile));
         profiles.map(|oven| (oven["uid"].as_str().unwrap().to_owned(), oven["power_state"].clone())).collect()
     }

@@ -28,7 +28,7 @@ impl House {
     /// Why a piece is broken, by the list.
     async fn reason(&self, name: &str) -> Option<String> {
         let filter = Profile::of(resource(name));
-        let listed = self.site.hub.look(move |core| core.equipment(Some(&filter))).await.unwrap();
+        let listed = self.site.hub.look(move |core| core.equipment(Some(&filter), None)).await.unwrap();
         Some(listed[0].get("broken")?.as_str()?.to_owned())
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ave_core::{Core, Source};
-use ave_profile::{KindTable, Profile};
+use ave_profile::{BrokerId, KindTable, Profile};
 use ave_protocol::handshake::Secret;
 use serde_json::json;
 use tokio::io::duplex;
@@ -52,7 +52,7 @@ impl House {
         let fake = Fake::default();
         let story = fake.story.clone();
         let drivers = Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)]));
-        let (hub, handle) = Hub::new(Core::new(kinds.clone()), drivers.clone());
+        let (hub, handle) = Hub::new(Core::new(kinds.clone(), BrokerId(1)), drivers.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.run(stop.clone()));
         let site = Arc::new(Site {
@@ -61,6 +61,7 @@ impl House {
             keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
             drivers,
             hub: handle,
+            id: BrokerId(1),
             address: ("localhost".to_owned(), 4000),
             ports: None,
             large_frames: Semaphore::new(1),

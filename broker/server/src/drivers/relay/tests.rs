@@ -85,8 +85,13 @@ impl Bench {
     async fn open(&self, uid: &str, circuits: Json) -> Box<dyn Unit> {
         let profile = Profile::of(json!({"type": "relay", "uid": uid, "circuits": circuits}));
         let profile = Arc::new(profile);
-        let granted =
-            Granted { item: Identity::new(KIND, uid), known: profile.clone(), profile, again: false };
+        let granted = Granted {
+            item: Identity::new(KIND, uid),
+            known: profile.clone(),
+            profile,
+            again: false,
+            at: None,
+        };
         self.driver.open(&granted).await.unwrap()
     }
 

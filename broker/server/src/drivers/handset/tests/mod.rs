@@ -82,7 +82,7 @@ impl Lab {
         profile.0.extend(Profile::of(members).0);
         let profile = Arc::new(profile);
         let item = Identity::new("handset", &serial);
-        let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false };
+        let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
         Opened(self.driver.open(&granted).await.unwrap())
     }
 

@@ -60,6 +60,7 @@ impl Lab {
             profile: profile(json!({"type": "toaster", "uid": "t1"})),
             known: profile(json!({"type": "toaster", "uid": "t1", "slots": 2, "fault": fault})),
             again: false,
+            at: None,
         }
     }
 

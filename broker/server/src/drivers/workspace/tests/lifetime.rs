@@ -42,8 +42,13 @@ async fn a_taken_directory_or_an_odd_uid_is_refused() {
     let profile = Arc::new(lab.driver.config.generic_profile());
     for (uid, message) in [("0123456789", "cannot make workspace"), ("../x", "invalid workspace uid: ../x")] {
         let item = Identity::new("workspace", uid);
-        let granted =
-            Granted { item, profile: Arc::clone(&profile), known: Arc::clone(&profile), again: false };
+        let granted = Granted {
+            item,
+            profile: Arc::clone(&profile),
+            known: Arc::clone(&profile),
+            again: false,
+            at: None,
+        };
         let refusal = lab.driver.open(&granted).await.err().unwrap();
         assert!(refusal.message.starts_with(message), "{refusal}");
     }
