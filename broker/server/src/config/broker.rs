@@ -24,6 +24,12 @@ const OPEN_LIMIT_S: u64 = 3;
 /// The longest open limit that makes sense: nobody waits longer for equipment that may not come.
 const OPEN_LIMIT_S_MAX: u64 = 600;
 
+/// How long another broker may be silent before it is given up: a cut cable has to be noticed within 15 s.
+const SILENCE_LIMIT_S: u64 = 12;
+
+/// The longest silence that makes sense: equipment held by a site that is gone helps nobody.
+const SILENCE_LIMIT_S_MAX: u64 = 300;
+
 /// Where Linux shows what is plugged into USB.
 const USB_DEVICES: &str = "/sys/bus/usb/devices";
 
@@ -51,6 +57,8 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Seconds until the pieces of a grant must be open.
     pub open_limit_s: u64,
+    /// Seconds that another broker may be silent before it is given up.
+    pub silence_limit_s: u64,
     /// Where the kernel shows what is plugged into USB.
     pub usb_devices: PathBuf,
     /// Where the nodes of devices are.
@@ -138,6 +146,11 @@ impl BrokerConfig {
                     integer(value, 1..=OPEN_LIMIT_S_MAX)
                 })
                 .unwrap_or(OPEN_LIMIT_S),
+            silence_limit_s: members
+                .read("silence_limit_s", ("<int>", "a number from 1 to 300"), |value| {
+                    integer(value, 1..=SILENCE_LIMIT_S_MAX)
+                })
+                .unwrap_or(SILENCE_LIMIT_S),
             usb_devices: members.folder("usb_devices", USB_DEVICES),
             device_nodes: members.folder("device_nodes", DEVICE_NODES),
             content: content.clone(),
