@@ -60,7 +60,11 @@ impl Connection {
         };
         let salt = Salt::of_challenge(&challenge)?;
         let mut outgoing = BytesMut::new();
-        frame::encode(&credential.answer(&salt, options), &mut outgoing);
+        let answer = match options.original_answer {
+            true => credential.original_answer(&salt),
+            false => credential.answer(&salt),
+        };
+        frame::encode(&answer, &mut outgoing);
         let offered = if salt.has_marker() { Encoding::MessagePack } else { Encoding::Json };
         Ok(Connection {
             stream: Some(stream),

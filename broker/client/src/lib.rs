@@ -27,9 +27,10 @@ mod patience;
 mod proxy;
 mod stream;
 
+pub use ave_protocol::handshake::Credential;
 pub use broker::Broker;
 pub use connection::Connection;
 pub use error::ClientError;
 pub use grant::{Door, Grant};
-pub use options::{Credential, Interrupt, Options};
+pub use options::{Interrupt, Options};
 pub use proxy::{Liveness, Proxy};

@@ -75,6 +75,6 @@ impl Proxy {
             return Err(if unused { ClientError::Refused } else { ClientError::Closed });
         }
         let resource = self.grant.profile.clone().into();
-        self.link.call(&Request { method: method.to_owned(), resource, arguments, asynchronous })
+        self.link.call(&Request { resource, asynchronous, ..Request::new(method, arguments) })
     }
 }

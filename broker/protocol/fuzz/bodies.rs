@@ -96,7 +96,8 @@ fn request(data: &[u8], limits: &Limits) -> Option<Request> {
     let _ = envelope.clone().check(Place::Session);
     let call = envelope.check(Place::Broker).ok()?;
     let (method, resource, asynchronous) = (call.method.clone(), call.resource.clone(), call.asynchronous);
-    Some(Request { method, resource, arguments: call.arguments().ok()?, asynchronous })
+    let further = call.further.clone();
+    Some(Request { method, resource, arguments: call.arguments().ok()?, asynchronous, further })
 }
 
 fn written(write: impl FnOnce(&mut BytesMut)) -> BytesMut {

@@ -5,12 +5,14 @@
 //! with HMAC-SHA256 that names its key. A server offers the second by the last bytes of its salt.
 
 mod answer;
+mod credential;
 
 use std::fmt;
 
 use ave_profile::Value;
 
 pub use answer::{Answer, KeyId, Verifier, named_answer, original_answer};
+pub use credential::Credential;
 
 const CHALLENGE: &[u8; 11] = b"#CHALLENGE#";
 const SALT_BYTES: usize = 20;

@@ -163,11 +163,13 @@ proptest! {
         asynchronous in any::<bool>(),
     ) {
         let named = Map::from([(method.clone(), resource.clone())]);
+        let further = Map::from([("via".to_owned(), resource.clone())]);
         let arguments = Arguments { positional: vec![resource.clone()], named };
-        let sent = Request { method, resource, arguments, asynchronous };
+        let sent = Request { method, resource, arguments, asynchronous, further };
         let payload = payload(|out| sent.encode(encoding, out).unwrap());
         let call = Envelope::parse(&payload, &Limits::default()).unwrap().check(Place::Session).unwrap();
         prop_assert_eq!((&call.method, &call.resource, call.asynchronous), (&sent.method, &sent.resource, asynchronous));
+        prop_assert_eq!(&call.further, &sent.further);
         prop_assert_eq!(call.arguments().unwrap(), sent.arguments);
     }
 }

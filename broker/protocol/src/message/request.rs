@@ -22,6 +22,8 @@ pub struct Request {
     pub arguments: Arguments,
     /// Nobody waits for an answer, and none comes.
     pub asynchronous: bool,
+    /// Further members, which peers that do not know them ignore. (Specification 2.1.)
+    pub further: Map,
 }
 
 impl Request {
@@ -41,11 +43,14 @@ impl Request {
 
 impl Serialize for Request {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
+        let mut map = serializer.serialize_map(Some(4 + self.further.len()))?;
         map.serialize_entry("method", &self.method)?;
         map.serialize_entry("resource", &self.resource)?;
         map.serialize_entry("params", &self.arguments)?;
         map.serialize_entry("async", &self.asynchronous)?;
+        for (name, value) in &self.further {
+            map.serialize_entry(name, value)?;
+        }
         map.end()
     }
 }
@@ -127,7 +132,8 @@ impl Envelope {
             Value::Text(name) => name,
             other => other.to_string(),
         };
-        Ok(Call { method, resource: take("resource"), params: take("params"), asynchronous })
+        let (resource, params, _) = (take("resource"), take("params"), take("async"));
+        Ok(Call { method, resource, params, asynchronous, further: self.0 })
     }
 }
 
@@ -142,6 +148,8 @@ pub struct Call {
     pub params: Value,
     /// Nothing may be answered.
     pub asynchronous: bool,
+    /// Further members, which most calls ignore. (Specification 2.1.)
+    pub further: Map,
 }
 
 impl Call {
