@@ -17,6 +17,7 @@ mod limits;
 mod listers;
 mod log;
 mod mending;
+mod peers;
 mod piece;
 mod ports;
 mod session;

@@ -36,6 +36,7 @@ pub(crate) enum WireError {
 }
 
 /// A stream of frames in both directions.
+#[derive(Debug)]
 pub(crate) struct Wire<S> {
     stream: S,
     input: BytesMut,
@@ -68,6 +69,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         self.output = BytesMut::new(); // an idle connection keeps no buffer
         Ok(())
+    }
+
+    /// What the frames travel over.
+    #[cfg(test)]
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Whether nothing has come after the last whole frame, as far as was read.

@@ -1,6 +1,7 @@
 //! A broker without sockets, for tests of what connections and sessions do: fake equipment of type
 //! `wlan`, and guests who talk over pipes. Time is the test's own.
 
+pub(crate) mod far;
 mod guest;
 mod load;
 mod mending;
