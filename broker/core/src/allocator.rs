@@ -3,35 +3,39 @@
 
 use std::sync::Arc;
 
-use ave_profile::{Kept, Profile, Refusal, RefusalKind, RequestId, Rule, SessionId, Want};
+use ave_profile::{Kept, Profile, Refusal, RefusalKind, Rule, SessionId, Want};
 
+use crate::Granted;
 use crate::broker::Core;
 use crate::equipment::{Hold, ItemId, Phase};
 use crate::search::{Among, Choice, Request, Search, TooComplex, Wants};
 use crate::workspaces::{Names, Workspace};
-use crate::{Effect, Granted};
 
 /// What a session gets, group by group in the order of its request.
-pub(crate) struct Plan(Vec<Vec<Pick>>);
+pub(crate) struct Plan(pub(crate) Vec<Vec<Pick>>);
 
 /// What one profile of a request gets.
-struct Pick {
+pub(crate) struct Pick {
     granted: Granted,
     /// A piece's number and what it makes collateral; none for a workspace.
     piece: Option<(ItemId, Vec<ItemId>)>,
 }
 
 impl Core {
-    /// What the session would get.
+    /// What the session would get of this host's equipment.
     ///
     /// # Errors
-    /// `Busy`, `NoSuch`, or `Exception` if the request is not valid or its search exceeds its bound.
-    pub(crate) fn plan(&self, session: SessionId, want: Want, nonce: u64) -> Result<Plan, Refusal> {
-        let groups = self.requests(want)?;
+    /// `Busy`, `NoSuch`, or `Exception` if the search exceeds its bound.
+    pub(crate) fn plan(
+        &self,
+        session: SessionId,
+        groups: &[Vec<Request>],
+        nonce: u64,
+    ) -> Result<Plan, Refusal> {
         let wants: Vec<Wants> = groups.iter().map(|group| equipment_of(group)).collect();
         let mut search = Search::new(&self.equipment, session);
         let mut names = Names::new(nonce);
-        let without = match search.all(&wants)? {
+        let without = match search.all(&Vec::from_iter(&wants))? {
             Err(without) => without,
             Ok(choices) => {
                 let picks = groups
@@ -44,14 +48,14 @@ impl Core {
                 }
             }
         };
-        if let Some(impossible) = self.impossible(&groups, &wants, &mut search)? {
+        if let Some(impossible) = self.impossible(groups, &wants, &mut search)? {
             return Err(impossible);
         }
-        Err(self.busy(session, &groups, &wants, without, &mut search)?)
+        Err(self.busy(session, groups, &wants, without, &mut search)?)
     }
 
-    /// Makes a plan true.
-    pub(crate) fn commit(&mut self, session: SessionId, request: RequestId, plan: Plan) -> Effect {
+    /// Makes a plan true; what is granted by it, group by group.
+    pub(crate) fn commit(&mut self, session: SessionId, plan: Plan) -> Vec<Vec<Granted>> {
         let mut groups = Vec::with_capacity(plan.0.len());
         for picks in plan.0 {
             let mut group = Vec::with_capacity(picks.len());
@@ -63,7 +67,7 @@ impl Core {
             }
             groups.push(group);
         }
-        Effect::Grant { session, request, groups }
+        groups
     }
 
     fn take(&mut self, session: SessionId, granted: &Granted, piece: Option<(ItemId, Vec<ItemId>)>) {
@@ -75,14 +79,14 @@ impl Core {
             }
             None => {
                 let workspace = Workspace { profile, session, phase, fault: None };
-                self.workspaces.made.insert(granted.item.clone(), workspace);
+                self.workspaces.add(granted.item.clone(), workspace);
             }
         }
         self.sessions.entry(session).or_default().hold(&granted.item);
     }
 
     /// The requested profiles with their types and defaults.
-    fn requests(&self, want: Want) -> Result<Vec<Vec<Request>>, Refusal> {
+    pub(crate) fn requests(&self, want: Want) -> Result<Vec<Vec<Request>>, Refusal> {
         let request = |profile: Profile| {
             let Some(name) = profile.kind() else {
                 return Err(Refusal::exception(format!("profile \"type\" field is missing: {profile}")));
@@ -96,7 +100,7 @@ impl Core {
     }
 
     /// A group's chosen pieces and its workspaces, in the order of its profiles.
-    fn picks(
+    pub(crate) fn picks(
         &self,
         session: SessionId,
         group: &[Request],
@@ -187,7 +191,7 @@ impl Core {
     }
 }
 
-const TOGETHER: &str = "cannot allocate all equipment together";
+pub(crate) const TOGETHER: &str = "cannot allocate all equipment together";
 const ENTANGLED: &str = "equipment shares collateral with a prior allocation";
 
 /// Whether a request names only what a grant shows of every piece, and all of it.
@@ -201,7 +205,7 @@ fn names_nothing_else(Request { kind, profile }: &Request) -> bool {
     })
 }
 
-fn equipment_of(group: &[Request]) -> Wants<'_> {
+pub(crate) fn equipment_of(group: &[Request]) -> Wants<'_> {
     Wants::new(group.iter().filter(|request| !request.kind.made_on_demand).collect())
 }
 
@@ -235,7 +239,7 @@ mod tests {
 
     fn plan(core: &Core, groups: Vec<Vec<Json>>) -> Result<Vec<String>, Refusal> {
         let groups = groups.into_iter().map(|group| group.into_iter().map(Profile::of).collect()).collect();
-        let plan = core.plan(SESSION, Want { groups }, 0)?;
+        let plan = core.plan(SESSION, &core.requests(Want { groups })?, 0)?;
         Ok(plan.0.iter().flatten().map(|pick| pick.granted.item.value.to_string()).collect())
     }
 

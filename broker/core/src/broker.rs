@@ -1,11 +1,16 @@
 //! The broker's whole truth and its one door: what is there, who has it, what each event changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ave_profile::{BrokerId, Identity, KindTable, Profile, Refusal, RequestId, SessionId, Want};
+use ave_profile::{
+    Address, BrokerId, Identity, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want,
+};
 
+use crate::asking::Asking;
 use crate::equipment::{Equipment, Phase};
+use crate::news::Changes;
 use crate::sessions::Session;
+use crate::shares::Shares;
 use crate::view::BROKEN;
 use crate::workspaces::Workspaces;
 use crate::{Effect, Event, Moment, Source};
@@ -19,6 +24,16 @@ pub struct Core {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     /// What this broker calls itself among others.
     pub(crate) id: BrokerId,
+    pub(crate) shares: Shares,
+    /// Where to send what nobody here can serve.
+    pub(crate) forward: Option<Address>,
+    /// Other brokers that have not answered for a while.
+    pub(crate) slow: BTreeSet<Address>,
+    /// The number of the last question to another broker.
+    pub(crate) asked_last: u64,
+    pub(crate) changes: Changes,
+    /// When the last event happened.
+    pub(crate) now: Moment,
 }
 
 impl Core {
@@ -30,19 +45,32 @@ impl Core {
             equipment: Equipment::default(),
             workspaces: Workspaces::default(),
             sessions: BTreeMap::new(),
+            shares: Shares::default(),
+            forward: None,
+            slow: BTreeSet::new(),
+            asked_last: 0,
+            changes: Changes::default(),
+            now: Moment::default(),
         }
     }
 
     /// Lets one thing happen; returns what has to be done about it, in order.
-    pub fn apply(&mut self, _now: Moment, event: Event) -> Vec<Effect> {
+    pub fn apply(&mut self, now: Moment, event: Event) -> Vec<Effect> {
+        self.now = now;
+        let effects = self.happen(event);
+        self.number_changes();
+        effects
+    }
+
+    fn happen(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::SessionOpened { session } => {
                 self.sessions.entry(session).or_default();
                 Vec::new()
             }
-            Event::SessionEnded { session } => Vec::from_iter(self.end(session)),
-            Event::Asked { session, request, want, nonce, via: _ } => {
-                self.asked(session, request, want, nonce)
+            Event::SessionEnded { session } => self.end(session),
+            Event::Asked { session, request, want, nonce, via } => {
+                self.asked((session, request), want, nonce, via)
             }
             Event::Yielded { session, request, door, profiles } => {
                 self.yielded(session, request, door, profiles)
@@ -60,49 +88,96 @@ impl Core {
             }
             Event::StacksSet { stacks } => {
                 let warnings = self.equipment.set_stacks(&self.kinds, stacks);
+                self.changes.touch_stacks();
                 warnings.into_iter().map(|message| Effect::Warn { message }).collect()
             }
             Event::WorkspaceProfileSet { profile } => {
                 self.workspaces.generic = profile;
+                self.changes.touch_workspace();
                 Vec::new()
             }
-            Event::ForwardSet { .. }
-            | Event::PeerAnswered { .. }
-            | Event::PeerSlow { .. }
-            | Event::PeerLost { .. }
-            | Event::ShareReported { .. }
-            | Event::ShareLost { .. }
-            | Event::ShareDropped { .. }
-            | Event::DeadlineReached => Vec::new(),
-        }
-    }
-
-    /// Grants all of it, or refuses and ends the session. (Specification 3.4, 5.)
-    fn asked(
-        &mut self,
-        session: SessionId,
-        request: RequestId,
-        want: Result<Want, Refusal>,
-        nonce: u64,
-    ) -> Vec<Effect> {
-        if !self.is_open(session) {
-            return vec![Effect::Refuse { session, request, refusal: Refusal::session_closed() }];
-        }
-        match want.and_then(|want| self.plan(session, want, nonce)) {
-            Ok(plan) => vec![self.commit(session, request, plan)],
-            Err(refusal) => {
-                let refuse = Effect::Refuse { session, request, refusal };
-                self.end(session).into_iter().chain([refuse]).collect()
+            Event::ForwardSet { target } => {
+                self.forward = target;
+                Vec::new()
+            }
+            Event::PeerAnswered { session, ask, outcome } => self.peer_answered(session, ask, outcome),
+            Event::PeerSlow { session, ask } => self.peer_slow(session, ask),
+            Event::PeerLost { session, peer } => self.peer_lost(session, &peer),
+            Event::ShareReported { share, link, broker, report, request } => {
+                self.share_reported((share, link), broker, report, request)
+            }
+            Event::ShareLost { link } => self.share_lost(link),
+            Event::ShareDropped { share } => self.share_dropped(share.as_ref()),
+            Event::DeadlineReached => {
+                self.shares.return_absent(self.now, &self.kinds, self.id);
+                Vec::new()
             }
         }
     }
 
-    /// Ends a session, once: what it holds is to be closed.
-    fn end(&mut self, session: SessionId) -> Option<Effect> {
-        let mut items = self.sessions.remove(&session)?.items;
-        items.reverse();
-        items.iter().for_each(|item| self.start_closing(session, item));
-        Some(Effect::End { session, items })
+    /// Grants all of it, asks others, or refuses and ends the session. (Specification 3.4, 5.)
+    fn asked(
+        &mut self,
+        (session, request): (SessionId, RequestId),
+        want: Result<Want, Refusal>,
+        nonce: u64,
+        via: Vec<BrokerId>,
+    ) -> Vec<Effect> {
+        match self.sessions.get(&session) {
+            None => {
+                return vec![Effect::Refuse { session, request, refusal: Refusal::session_closed() }];
+            }
+            Some(Session { asking: Some(_), .. }) => {
+                let refusal = Refusal::exception("one request at a time: the last one is not answered yet");
+                return self.refuse(session, request, refusal);
+            }
+            Some(_) => {}
+        }
+        let groups = match want.and_then(|want| self.requests(want)) {
+            Ok(_) if via.contains(&self.id) => {
+                let message = "no such resource: the request has been here before";
+                return self.refuse(session, request, Refusal::new(RefusalKind::NoSuch, message));
+            }
+            Ok(groups) => groups,
+            Err(refusal) => return self.refuse(session, request, refusal),
+        };
+        match self.plan(session, &groups, nonce) {
+            Ok(plan) => {
+                let groups = self.commit(session, plan);
+                vec![Effect::Grant { session, request, groups }]
+            }
+            Err(refusal) if self.is_alone() || refusal.kind == RefusalKind::Exception => {
+                self.refuse(session, request, refusal)
+            }
+            Err(here) => self.ask_around(session, Asking::new(request, groups, via, nonce, here)),
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.shares.is_empty() && self.forward.is_none()
+    }
+
+    fn refuse(&mut self, session: SessionId, request: RequestId, refusal: Refusal) -> Vec<Effect> {
+        let mut effects = self.end(session);
+        effects.push(Effect::Refuse { session, request, refusal });
+        effects
+    }
+
+    /// Ends a session, once: what it holds is to be closed, what it waits for is answered.
+    pub(crate) fn end(&mut self, session: SessionId) -> Vec<Effect> {
+        let Some(mut ended) = self.sessions.remove(&session) else { return Vec::new() };
+        ended.items.reverse();
+        ended.items.iter().for_each(|item| self.start_closing(session, item));
+        for far in &ended.far {
+            self.shares.give_back(self.now, &far.peer, session, &far.item);
+        }
+        let mut effects = vec![Effect::End { session, items: ended.items }];
+        if let Some(asking) = ended.asking {
+            asking.asks.values().for_each(|ask| self.release_reserved(session, ask));
+            let (request, refusal) = (asking.request, Refusal::session_closed());
+            effects.push(Effect::Refuse { session, request, refusal });
+        }
+        effects
     }
 
     /// A piece that was closed is free again; one that could not be closed stays out of the pool.
@@ -114,7 +189,7 @@ impl Core {
         let Err(reason) = outcome else {
             match id {
                 Some(id) => self.equipment.release(id, session),
-                None => drop(self.workspaces.made.remove(item)),
+                None => self.workspaces.remove(item),
             }
             return None;
         };

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use ave_profile::{Allocations, Identity, Kept, Kind, Profile, SessionId, Value};
 
-use crate::Source;
 use crate::bits::BitSet;
 use crate::index::{Index, known_keys};
 use crate::stacks::Stacks;
+use crate::{Source, Taken};
 
 /// Below this many places the list is not worth compacting.
 const COMPACT_MIN: usize = 64;
@@ -28,6 +28,8 @@ pub(crate) struct Item {
     pub(crate) holds: BTreeMap<SessionId, Hold>,
     /// Why nobody gets it.
     pub(crate) fault: Option<Box<Fault>>,
+    /// Who has it, as its owner says; empty for this broker's own pieces.
+    pub(crate) taken: Vec<Taken>,
     /// Of how many allocations it is collateral.
     pub(crate) collateral: u32,
     /// Its stacks, by rank.
@@ -62,6 +64,8 @@ pub(crate) struct Hold {
 /// How far a piece that was granted is from being free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
+    /// It is another broker's, which has been asked for it.
+    Asked,
     Held,
     /// An edge was told to close it.
     Closing,
@@ -94,6 +98,8 @@ pub(crate) struct Equipment {
     /// Ids of the pieces that are collateral.
     pub(crate) collateral: BitSet,
     pub(crate) stacks: Stacks,
+    /// What has changed since somebody last asked.
+    pub(crate) touched: Vec<Identity>,
 }
 
 impl Item {
@@ -104,13 +110,19 @@ impl Item {
 
     /// Somebody has it, or left it in a state in which nobody gets it.
     pub(crate) fn is_taken(&self) -> bool {
-        !self.holds.is_empty() || self.fault.is_some()
+        !self.holds.is_empty() || self.fault.is_some() || self.taken_elsewhere() > 0
+    }
+
+    /// How many sessions of others have it, as its owner says: those that are not ours.
+    pub(crate) fn taken_elsewhere(&self) -> usize {
+        let ours = self.holds.values().filter(|hold| hold.phase != Phase::Asked).count();
+        self.taken.len().saturating_sub(ours)
     }
 
     /// One more session may hold it, as far as it alone is concerned.
     pub(crate) fn has_room(&self) -> bool {
         let room = match self.kind.allocations {
-            Allocations::AtMost(most) => self.holds.len() < most.get() as usize,
+            Allocations::AtMost(most) => self.holds.len() + self.taken_elsewhere() < most.get() as usize,
             Allocations::Unlimited(_) => true,
         };
         room && self.fault.is_none()
@@ -133,6 +145,11 @@ impl Equipment {
 
     pub(crate) fn item_mut(&mut self, id: ItemId) -> &mut Item {
         self.items[id as usize].as_mut().expect("ids are forgotten together with their items")
+    }
+
+    /// Whether a piece is in the list.
+    pub(crate) fn knows(&self, identity: &Identity) -> bool {
+        self.id(identity).is_some_and(|id| self.item(id).known.is_some())
     }
 
     /// The known piece at a place of the list.
@@ -161,6 +178,7 @@ impl Equipment {
             known: None,
             holds: BTreeMap::new(),
             fault: None,
+            taken: Vec::new(),
             collateral: 0,
             stacks: Vec::new(),
             blocked: 0,
@@ -188,13 +206,17 @@ impl Equipment {
     /// Adds or replaces pieces. A replaced piece keeps its place, and its `pretty` unless a new one is
     /// said. (Specification 4.3, as the decision on order has it.)
     pub(crate) fn report(&mut self, source: Source, pieces: Vec<(Arc<Kind>, Identity, Profile)>) {
+        let pieces: Vec<_> = pieces.into_iter().filter(|piece| self.is_news(source, piece)).collect();
         let ids: Vec<ItemId> = pieces.iter().map(|(kind, identity, _)| self.intern(kind, identity)).collect();
         let ranks = self.unindex_stacks_of(&ids);
-        for (id, (kind, _, mut profile)) in ids.into_iter().zip(pieces) {
+        for (id, (kind, identity, mut profile)) in ids.into_iter().zip(pieces) {
+            self.touched.push(identity);
             let old = self.item_mut(id).known.take();
             if let Some(old) = &old {
                 self.index.remove(old.slot, &known_keys(&kind, &old.profile));
-                keep_pretty(&old.profile, &mut profile);
+                if source != Source::Share {
+                    keep_pretty(&old.profile, &mut profile);
+                }
             }
             let slot = old.map_or(self.slots.len() as u32, |old| old.slot);
             if slot as usize == self.slots.len() {
@@ -209,6 +231,14 @@ impl Equipment {
         self.index_stacks(&ranks);
     }
 
+    /// Whether a report says anything new; if it does not, its source still has the last word.
+    fn is_news(&mut self, source: Source, (_, identity, profile): &(Arc<Kind>, Identity, Profile)) -> bool {
+        let known = self.id(identity).and_then(|id| self.item_mut(id).known.as_mut());
+        let Some(known) = known.filter(|known| *known.profile == *profile) else { return true };
+        known.source = source;
+        false
+    }
+
     /// Removes pieces about which `source` had the last word. One that is taken stays with its holder.
     pub(crate) fn vanish(&mut self, source: Source, gone: &[Identity]) {
         let said = |id: &ItemId| self.item(*id).known.as_ref().is_some_and(|known| known.source == source);
@@ -220,6 +250,8 @@ impl Equipment {
             let item = self.item_mut(id);
             let kind = item.kind.clone();
             if let Some(known) = item.known.take() {
+                let identity = item.identity.clone();
+                self.touched.push(identity);
                 self.index.remove(known.slot, &known_keys(&kind, &known.profile));
                 self.free.remove(known.slot);
                 self.eligible.remove(known.slot);

@@ -187,4 +187,6 @@ pub enum Source {
     Lister,
     /// One of this broker's own watches, by its number.
     Watch(u16),
+    /// The share whose piece it is.
+    Share,
 }

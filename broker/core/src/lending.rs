@@ -3,6 +3,7 @@
 
 use ave_profile::SessionId;
 
+use crate::Taken;
 use crate::equipment::{Equipment, Fault, Hold, Item, ItemId};
 
 impl Equipment {
@@ -28,6 +29,15 @@ impl Equipment {
             collateral.extend(item.holds.remove(&session).into_iter().flat_map(|hold| hold.collateral));
             item.fault = Some(Box::new(Fault { reason, mending: false, collateral }));
         });
+    }
+
+    /// Says who has a piece, as its owner does.
+    pub(crate) fn set_taken(&mut self, id: ItemId, taken: Vec<Taken>, collateral: &[ItemId], was: &[ItemId]) {
+        for other in collateral {
+            self.count_collateral(*other, true);
+        }
+        self.change(id, |item| item.taken = taken);
+        self.free_collateral(id, Some(was.to_vec()));
     }
 
     /// Says that nothing is wrong with a piece any more.
@@ -66,12 +76,14 @@ impl Equipment {
     /// not, or the other way round.
     fn change<T>(&mut self, id: ItemId, change: impl FnOnce(&mut Item) -> T) -> T {
         let item = self.item_mut(id);
+        let identity = item.identity.clone();
         let was_taken = item.is_taken();
         let done = change(item);
         let is_taken = item.is_taken();
         if is_taken != was_taken {
             self.count_in_stacks(id, is_taken);
         }
+        self.touched.push(identity);
         self.refresh(id);
         done
     }

@@ -5,8 +5,10 @@
 //! random bits enter as arguments.
 
 mod allocator;
+mod asking;
 mod bits;
 mod broker;
+mod candidates;
 mod check;
 mod effect;
 mod equipment;
@@ -15,10 +17,12 @@ mod index;
 mod lending;
 mod matching;
 mod mending;
+mod news;
 mod remote;
 mod report;
 mod search;
 mod sessions;
+mod shares;
 mod stacks;
 mod view;
 mod workspaces;

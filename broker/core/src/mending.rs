@@ -39,7 +39,7 @@ impl Core {
         if outcome.is_ok() {
             match self.equipment.id(item) {
                 Some(id) => self.equipment.mend(id),
-                None => drop(self.workspaces.made.remove(item)),
+                None => self.workspaces.remove(item),
             }
         }
         let warning = outcome.as_ref().err().map(|message| Effect::Warn { message: message.clone() });

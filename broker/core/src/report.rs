@@ -47,9 +47,14 @@ pub struct Origin {
     pub path: Vec<BrokerId>,
 }
 
-/// How far somebody has followed what this broker has; grows with every change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(pub u64);
+/// How far somebody has followed what this broker has. Differs after every change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Revision {
+    /// The last change that was told.
+    pub(crate) place: u64,
+    /// What was the last forgotten change when the telling began.
+    pub(crate) forgotten: u64,
+}
 
 /// What [`Core::news`](crate::Core::news) found.
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ impl From<TooComplex> for Refusal {
 }
 
 /// One requested profile, with its defaults.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: Arc<Kind>,
     pub(crate) profile: Profile,
@@ -121,14 +121,23 @@ pub(crate) struct Search<'e> {
     equipment: &'e Equipment,
     /// Who asks: no session holds a piece twice.
     session: SessionId,
-    steps: Steps,
+    /// What is left of the request's steps.
+    pub(crate) steps: Steps,
+    /// This broker's own equipment, if a share's is searched: of that, it counts only what is not here.
+    own: Option<&'e Equipment>,
     /// What earlier groups of the same call would take or make collateral, and how many of them.
     spoken_for: BTreeMap<ItemId, u32>,
 }
 
 impl<'e> Search<'e> {
     pub(crate) fn new(equipment: &'e Equipment, session: SessionId) -> Search<'e> {
-        Search { equipment, session, steps: Steps::default(), spoken_for: BTreeMap::new() }
+        let steps = Steps::default();
+        Search { equipment, session, steps, own: None, spoken_for: BTreeMap::new() }
+    }
+
+    /// A search among what a share has and this broker itself has not.
+    pub(crate) fn of_share(equipment: &'e Equipment, own: &'e Equipment, session: SessionId) -> Search<'e> {
+        Search { own: Some(own), ..Search::new(equipment, session) }
     }
 
     /// The choice for one group that follows `after`, or the first.
@@ -226,7 +235,11 @@ impl<'e> Search<'e> {
 
     /// Whether the session does not have a piece already, and would not by an earlier group.
     fn is_left(&self, id: ItemId, among: Among) -> bool {
-        let mine = || self.equipment.item(id).holds.contains_key(&self.session);
+        let item = self.equipment.item(id);
+        if self.own.is_some_and(|own| own.knows(&item.identity)) {
+            return false;
+        }
+        let mine = || item.holds.contains_key(&self.session);
         among == Among::Known || !(self.spoken_for.contains_key(&id) || mine())
     }
 
@@ -237,7 +250,7 @@ impl<'e> Search<'e> {
 
     /// Pieces for all groups: what they get when each takes its first choice in order, or else the first
     /// combination there is. If there is none, `Err` with the group that goes without in that order.
-    pub(crate) fn all(&mut self, groups: &[Wants]) -> Result<Result<Vec<Choice>, usize>, TooComplex> {
+    pub(crate) fn all(&mut self, groups: &[&Wants]) -> Result<Result<Vec<Choice>, usize>, TooComplex> {
         if let [wants] = groups {
             return Ok(self.next(wants, Among::Eligible, None)?.map(|choice| vec![choice]).ok_or(0));
         }
@@ -258,7 +271,7 @@ impl<'e> Search<'e> {
     }
 
     /// Depth first over the groups, in order; gives up a choice that leaves too little for the rest.
-    fn backtrack(&mut self, groups: &[Wants]) -> Result<Option<Vec<Choice>>, TooComplex> {
+    fn backtrack(&mut self, groups: &[&Wants]) -> Result<Option<Vec<Choice>>, TooComplex> {
         let mut chosen: Vec<Choice> = Vec::new();
         let mut after: Option<Choice> = None;
         while let Some((wants, rest)) = groups[chosen.len()..].split_first() {
@@ -312,7 +325,7 @@ impl<'e> Search<'e> {
 
     /// Whether each of these groups could still have a stack of its own for its first piece. Two groups
     /// never share one, so without that there is no combination; with it there may be.
-    fn leaves_enough(&mut self, rest: &[Wants]) -> Result<bool, TooComplex> {
+    fn leaves_enough(&mut self, rest: &[&Wants]) -> Result<bool, TooComplex> {
         let mut numbers: BTreeMap<Territory, usize> = BTreeMap::new();
         let mut places = Vec::new();
         for wants in rest.iter().filter(|wants| !wants.requests.is_empty()) {

@@ -1,8 +1,11 @@
 //! The sessions that are open: what each holds, and what it has yet to hear about at its own door.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use ave_profile::Identity;
+use ave_profile::{Address, Identity, Profile};
+
+use crate::asking::Asking;
 
 /// How many yielded pieces a session may leave unmentioned at its own door; the oldest mark goes first.
 const MARKS_MAX: usize = 1024;
@@ -12,8 +15,20 @@ const MARKS_MAX: usize = 1024;
 pub(crate) struct Session {
     /// What it holds, in the order of the grants.
     pub(crate) items: Vec<Identity>,
+    /// What other brokers have lent it, in the order of the grants.
+    pub(crate) far: Vec<Far>,
     /// What was yielded at the broker and not yet at the session.
     pub(crate) marks: VecDeque<Identity>,
+    /// The request that other brokers have been asked about.
+    pub(crate) asking: Option<Box<Asking>>,
+}
+
+/// A piece that another broker has lent to a session.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub(crate) struct Far {
+    pub(crate) peer: Address,
+    pub(crate) item: Identity,
+    pub(crate) granted: Arc<Profile>,
 }
 
 impl Session {
@@ -21,6 +36,17 @@ impl Session {
     pub(crate) fn hold(&mut self, item: &Identity) {
         self.marks.retain(|mark| mark != item);
         self.items.push(item.clone());
+    }
+
+    /// Records a new grant of another broker's.
+    pub(crate) fn hold_far(&mut self, far: Far) {
+        self.marks.retain(|mark| *mark != far.item);
+        self.far.push(far);
+    }
+
+    /// Whether another broker has lent it anything.
+    pub(crate) fn holds_through(&self, peer: &Address) -> bool {
+        self.far.iter().any(|far| far.peer == *peer)
     }
 
     /// Leaves a mark for the second word.

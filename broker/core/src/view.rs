@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use ave_profile::{Address, Identity, Kind, Profile, SessionId, Value};
 
+use crate::SharedPiece;
 use crate::bits::BitSet;
 use crate::broker::Core;
-use crate::equipment::{Fault, Hold, ItemId};
+use crate::equipment::{Equipment, Fault, Hold, ItemId};
 use crate::index::wanted;
+use crate::shares::Share;
 use crate::workspaces::Workspace;
 
 /// The member that says why a piece is not lent any more.
@@ -25,23 +27,67 @@ pub enum Allocator {
 
 impl Core {
     /// Known equipment that matches the filter, taken or not, in list order; then the workspaces that
-    /// exist, by uid. A piece that could not be closed shows why, as `broken`. A filter is compared as a request is, without defaults, and need not name a type.
-    /// (Specification 4.2, `list_equipment`.)
-    pub fn equipment(&self, filter: Option<&Profile>, _of: Option<&Allocator>) -> Vec<Arc<Profile>> {
-        let matches = |kind: &Kind, known: &Profile| filter.is_none_or(|filter| kind.matches(filter, known));
-        let workspaces = self.workspaces.made.iter().filter(|(item, workspace)| {
-            self.kinds.get(&item.kind).is_some_and(|kind| matches(kind, &workspace.profile))
-        });
-        let mut found = self.listed(filter, None);
+    /// exist, by uid: this broker's own, then that of its shares, or only what one of them has. A piece that
+    /// could not be closed shows why, as `broken`. A filter is compared as a request is, without defaults,
+    /// and need not name a type. (Specification 4.2, `list_equipment`.)
+    pub fn equipment(&self, filter: Option<&Profile>, of: Option<&Allocator>) -> Vec<Arc<Profile>> {
+        let mut found = match of {
+            None | Some(Allocator::Local) => self.equipment_here(filter),
+            Some(Allocator::Share(_)) => Vec::new(),
+        };
+        let asked = |address: &Address| match of {
+            None => true,
+            Some(Allocator::Local) => false,
+            Some(Allocator::Share(share)) => share == address,
+        };
+        let shares = self.shares.iter().filter(|(address, _)| asked(address));
+        found.extend(shares.flat_map(|(_, share)| self.shared_equipment(share, filter, false)));
+        found
+    }
+
+    /// The matching equipment that is not collateral and that one more session could hold, in list order,
+    /// this broker's own first. (Specification 4.2, `list_available`.)
+    pub fn available(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
+        let shared = self.shares.iter().flat_map(|(_, share)| self.shared_equipment(share, filter, true));
+        self.available_here(filter).into_iter().chain(shared).collect()
+    }
+
+    pub(crate) fn equipment_here(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
+        let workspaces =
+            self.workspaces.made.iter().filter(|(item, made)| self.fits(filter, item, &made.profile));
+        let mut found = self.listed(&self.equipment, filter, None);
         let shown = |workspace: &Workspace| with_fault(&workspace.profile, workspace.fault.as_deref());
         found.extend(workspaces.map(|(_, workspace)| shown(workspace)));
         found
     }
 
-    /// The matching equipment that is not collateral and that one more session could hold, in list order. (Specification 4.2,
-    /// `list_available`.)
-    pub fn available(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
-        self.listed(filter, Some(&self.equipment.free))
+    pub(crate) fn available_here(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
+        self.listed(&self.equipment, filter, Some(&self.equipment.free))
+    }
+
+    /// What a share has of what this broker itself has not.
+    pub(crate) fn shared_equipment(
+        &self,
+        share: &Share,
+        filter: Option<&Profile>,
+        available: bool,
+    ) -> Vec<Arc<Profile>> {
+        let within = available.then_some(&share.equipment.free);
+        let mut found = self.listed(&share.equipment, filter, within);
+        found.retain(|profile| self.kinds.identity(profile).is_none_or(|item| !self.equipment.knows(&item)));
+        if !available {
+            let fits = |(item, piece): &(&Identity, &SharedPiece)| {
+                self.fits(filter, item, &piece.profile) && !self.workspaces.made.contains_key(*item)
+            };
+            let workspaces = share.workspaces.iter().filter(fits);
+            found.extend(workspaces.map(|(_, workspace)| workspace.profile.clone()));
+        }
+        found
+    }
+
+    fn fits(&self, filter: Option<&Profile>, item: &Identity, known: &Profile) -> bool {
+        let Some(filter) = filter else { return true };
+        self.kinds.get(&item.kind).is_some_and(|kind| kind.matches(filter, known))
     }
 
     /// What one session holds, or everybody, as it was granted. (Specification 4.1, `list_allocations`.)
@@ -50,7 +96,23 @@ impl Core {
             Some(workspace) => Some(workspace.profile.clone()),
             None => Some(self.hold(by, item)?.granted.clone()),
         });
-        granted.collect()
+        let sessions = self.sessions.iter().filter(|(id, _)| session.is_none_or(|session| session == **id));
+        let far = sessions.flat_map(|(_, session)| session.far.iter().map(|far| far.granted.clone()));
+        let granted = granted.chain(far).collect();
+        if session.is_some() { granted } else { self.with_those_of_shares(granted) }
+    }
+
+    /// The allocations here, and those that shares report and that were not made here.
+    fn with_those_of_shares(&self, mut granted: Vec<Arc<Profile>>) -> Vec<Arc<Profile>> {
+        let far = self.sessions.values().flat_map(|session| session.far.iter().map(|far| &far.item));
+        let ours: BTreeSet<&Identity> = far.collect();
+        for (_, share) in self.shares.iter() {
+            let pieces = share.equipment.items().map(|(_, item)| (&item.identity, &item.taken));
+            let workspaces = share.workspaces.iter().map(|(item, workspace)| (item, &workspace.taken));
+            let others = pieces.chain(workspaces).filter(|(item, _)| !ours.contains(item));
+            granted.extend(others.flat_map(|(_, taken)| taken.iter().map(|taken| taken.profile.clone())));
+        }
+        granted
     }
 
     /// The collateral of what one session holds, or of everything that is taken, in the short form of
@@ -67,9 +129,10 @@ impl Core {
         items.filter_map(|item| item.written.clone()).collect()
     }
 
-    /// The stacks, as configured. (Specification 4.2, `list_stacks`.)
+    /// The stacks, as configured, then those of the shares. (Specification 4.2, `list_stacks`.)
     pub fn stacks(&self) -> Vec<Arc<[Arc<Profile>]>> {
-        self.equipment.stacks.written.clone()
+        let shared = self.shares.iter().flat_map(|(_, share)| &share.equipment.stacks.written);
+        self.equipment.stacks.written.iter().chain(shared).cloned().collect()
     }
 
     /// Whether a session is there and has not ended.
@@ -91,10 +154,14 @@ impl Core {
     }
 
     /// Matching pieces of the list: all of them, or only those also in `within`.
-    fn listed(&self, filter: Option<&Profile>, within: Option<&BitSet>) -> Vec<Arc<Profile>> {
-        let equipment = &self.equipment;
+    fn listed(
+        &self,
+        equipment: &Equipment,
+        filter: Option<&Profile>,
+        within: Option<&BitSet>,
+    ) -> Vec<Arc<Profile>> {
         let slots = match filter {
-            Some(filter) => self.matching(filter, within),
+            Some(filter) => self.matching(equipment, filter, within),
             None => {
                 let known = (0..).zip(&equipment.slots).filter_map(|(slot, piece)| piece.map(|_| slot));
                 known.filter(|slot| within.is_none_or(|set| set.contains(*slot))).collect()
@@ -105,18 +172,18 @@ impl Core {
     }
 
     /// The places of pieces that match a filter, in list order.
-    fn matching(&self, filter: &Profile, within: Option<&BitSet>) -> Vec<u32> {
+    fn matching(&self, equipment: &Equipment, filter: &Profile, within: Option<&BitSet>) -> Vec<u32> {
         let asked =
             |kind: &&Arc<Kind>| filter.get("type").is_none_or(|name| name.as_str() == Some(&kind.name));
         let mut slots = Vec::new();
         for kind in self.kinds.iter().filter(asked) {
             let Some(wanted) = wanted(kind, filter) else { continue };
-            let Some(mut found) = self.equipment.index.with_all(&wanted.keys) else { continue };
+            let Some(mut found) = equipment.index.with_all(&wanted.keys) else { continue };
             if let Some(set) = within {
                 found = found.and(set);
             }
             let fits = |slot: &u32| {
-                let known = self.equipment.item(self.equipment.at(*slot)).profile();
+                let known = equipment.item(equipment.at(*slot)).profile();
                 wanted.exact || known.is_some_and(|known| kind.matches(filter, known))
             };
             slots.extend(found.iter().filter(fits));
@@ -127,7 +194,7 @@ impl Core {
 }
 
 /// A profile as lists show it.
-fn with_fault(profile: &Arc<Profile>, fault: Option<&Fault>) -> Arc<Profile> {
+pub(crate) fn with_fault(profile: &Arc<Profile>, fault: Option<&Fault>) -> Arc<Profile> {
     let Some(fault) = fault else { return profile.clone() };
     let mut shown = Profile::clone(profile);
     shown.0.insert(BROKEN.to_owned(), Value::from(fault.reason.as_str()));

@@ -36,6 +36,8 @@ impl Workspace {
 pub(crate) struct Workspaces {
     pub(crate) generic: Option<Profile>,
     pub(crate) made: BTreeMap<Identity, Workspace>,
+    /// What has changed since somebody last asked.
+    pub(crate) touched: Vec<Identity>,
 }
 
 /// Names for the new workspaces of one request.
@@ -101,8 +103,21 @@ impl Workspaces {
         })
     }
 
+    /// A new one is there.
+    pub(crate) fn add(&mut self, item: Identity, workspace: Workspace) {
+        self.touched.push(item.clone());
+        self.made.insert(item, workspace);
+    }
+
+    /// One is gone.
+    pub(crate) fn remove(&mut self, item: &Identity) {
+        self.touched.push(item.clone());
+        self.made.remove(item);
+    }
+
     /// One that could not be closed stays, for this reason.
     pub(crate) fn fail(&mut self, item: &Identity, reason: String) {
+        self.touched.push(item.clone());
         if let Some(workspace) = self.made.get_mut(item) {
             workspace.fault = Some(Box::new(Fault { reason, mending: false, collateral: Vec::new() }));
         }

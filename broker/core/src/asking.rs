@@ -1,0 +1,315 @@
+//! Requests that this broker alone does not serve: other brokers are asked, all at once, and the request
+//! goes on with each answer. All of it is granted or nothing; nobody waits for equipment while holding some.
+//! (Specification 5.6 and 5.9.)
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ave_profile::{Address, AskId, BrokerId, Identity, Profile, Refusal, RefusalKind, RequestId, SessionId};
+
+use crate::broker::Core;
+use crate::candidates::{Assigned, Candidate};
+use crate::search::{Request, TooComplex};
+use crate::sessions::Far;
+use crate::{Effect, Granted, Setback};
+
+/// One request, while other brokers are being asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) request: RequestId,
+    pub(crate) groups: Vec<Group>,
+    /// The brokers the request has come through.
+    pub(crate) via: Vec<BrokerId>,
+    pub(crate) nonce: u64,
+    /// Why this broker alone does not serve it.
+    pub(crate) here: Refusal,
+    pub(crate) asks: BTreeMap<AskId, Ask>,
+}
+
+/// One group of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) granted: Option<Vec<Granted>>,
+    /// Who did not serve it.
+    pub(crate) setbacks: Vec<(Address, Setback)>,
+}
+
+/// One question to another broker.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) peer: Address,
+    /// Which groups it is about.
+    pub(crate) groups: Vec<usize>,
+    /// What is not to be lent to others meanwhile, if the peer is a share.
+    pub(crate) reserved: Vec<Identity>,
+}
+
+impl Asking {
+    pub(crate) fn new(
+        request: RequestId,
+        groups: Vec<Vec<Request>>,
+        via: Vec<BrokerId>,
+        nonce: u64,
+        here: Refusal,
+    ) -> Asking {
+        let group = |requests| Group { requests, granted: None, setbacks: Vec::new() };
+        let groups = groups.into_iter().map(group).collect();
+        Asking { request, groups, via, nonce, here, asks: BTreeMap::new() }
+    }
+
+    /// Whether a peer is being asked anything.
+    pub(crate) fn asks(&self, peer: &Address) -> bool {
+        self.asks.values().any(|ask| ask.peer == *peer)
+    }
+
+    /// Those of the groups that nobody has granted and nobody is being asked about.
+    fn open(&self, groups: &[usize]) -> Vec<usize> {
+        let covered = |group: &usize| self.asks.values().any(|ask| ask.groups.contains(group));
+        groups.iter().copied().filter(|g| self.groups[*g].granted.is_none() && !covered(g)).collect()
+    }
+
+    fn set_back(&mut self, ask: &Ask, setback: &Setback) {
+        for group in &ask.groups {
+            self.groups[*group].setbacks.push((ask.peer.clone(), setback.clone()));
+        }
+    }
+}
+
+impl Core {
+    /// Begins to ask others for what is not here.
+    pub(crate) fn ask_around(&mut self, session: SessionId, mut asking: Asking) -> Vec<Effect> {
+        let all = Vec::from_iter(0..asking.groups.len());
+        match self.place(session, &mut asking, &all) {
+            Ok(Some(effects)) => self.go_on(session, asking, effects),
+            Ok(None) => self.give_up(session, asking, None),
+            Err(TooComplex) => self.give_up(session, asking, Some(TooComplex.into())),
+        }
+    }
+
+    /// Another broker has answered.
+    pub(crate) fn peer_answered(
+        &mut self,
+        session: SessionId,
+        ask: AskId,
+        outcome: Result<Vec<Vec<Profile>>, Setback>,
+    ) -> Vec<Effect> {
+        let Some((mut asking, ask)) = self.take_ask(session, ask) else { return Vec::new() };
+        self.slow.remove(&ask.peer);
+        let served = outcome.and_then(|groups| self.served(session, &asking, &ask, groups));
+        match served {
+            Ok(groups) => {
+                self.accept(session, &mut asking, &ask, groups);
+                self.settle(session, asking, Vec::new())
+            }
+            Err(setback) => {
+                self.release_reserved(session, &ask);
+                let spent = self.holds_through(session, &ask.peer);
+                asking.set_back(&ask, &setback);
+                if spent {
+                    // What it held there is gone with the session it had there.
+                    return self.give_up(session, asking, Some(refusal_of(&setback)));
+                }
+                let effects = match &setback {
+                    Setback::Refused(_) => Vec::new(),
+                    Setback::Unreachable(_) => vec![Effect::HangUp { session, peer: ask.peer.clone() }],
+                };
+                self.try_others(session, asking, &ask.groups, effects)
+            }
+        }
+    }
+
+    /// Another broker is slow: whoever else could serve the same is asked too, unless the session holds
+    /// something there, which it would lose by turning away.
+    pub(crate) fn peer_slow(&mut self, session: SessionId, ask: AskId) -> Vec<Effect> {
+        let Some((mut asking, asked)) = self.take_ask(session, ask) else { return Vec::new() };
+        self.slow.insert(asked.peer.clone());
+        let mut effects = Vec::new();
+        if !self.holds_through(session, &asked.peer) {
+            let groups = asking.open(&asked.groups);
+            if groups.len() == asked.groups.len() {
+                asking.asks.insert(ask, asked.clone()); // so that its peer is not asked again
+                if let Ok(Some(placed)) = self.place(session, &mut asking, &groups) {
+                    effects = placed;
+                }
+            }
+        }
+        asking.asks.insert(ask, asked);
+        self.settle(session, asking, effects)
+    }
+
+    fn take_ask(&mut self, session: SessionId, ask: AskId) -> Option<(Asking, Ask)> {
+        let asking = &mut self.sessions.get_mut(&session)?.asking;
+        let asked = asking.as_mut()?.asks.remove(&ask)?;
+        Some((*asking.take()?, asked))
+    }
+
+    pub(crate) fn holds_through(&self, session: SessionId, peer: &Address) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.holds_through(peer))
+    }
+
+    /// An answer in the terms of the question; nonsense is as good as no answer.
+    fn served(
+        &self,
+        session: SessionId,
+        asking: &Asking,
+        ask: &Ask,
+        answered: Vec<Vec<Profile>>,
+    ) -> Result<Vec<Vec<Granted>>, Setback> {
+        let nonsense = |what: String| Setback::Unreachable(format!("{} answered nonsense: {what}", ask.peer));
+        if answered.len() != ask.groups.len() {
+            return Err(nonsense(format!("{} groups for {}", answered.len(), ask.groups.len())));
+        }
+        let held = self.sessions.get(&session).map_or(&[][..], |session| &session.far);
+        let mut groups: Vec<Vec<Granted>> = Vec::with_capacity(answered.len());
+        for (profiles, group) in answered.into_iter().zip(&ask.groups) {
+            let requests = &asking.groups[*group].requests;
+            if profiles.len() != requests.len() {
+                return Err(nonsense(format!("{} pieces for {}", profiles.len(), requests.len())));
+            }
+            let mut granted: Vec<Granted> = Vec::with_capacity(profiles.len());
+            for (profile, request) in profiles.into_iter().zip(requests) {
+                let item = self.kinds.identity(&profile).filter(|item| item.kind == request.kind.name);
+                let item = item.ok_or_else(|| nonsense(format!("not a {}: {profile}", request.kind.name)))?;
+                let mine = |other: &Granted| other.item == item;
+                let twice = granted.iter().chain(groups.iter().flatten()).any(mine);
+                if twice && !request.kind.made_on_demand {
+                    return Err(nonsense(format!("{item} twice")));
+                }
+                let again = twice || held.iter().any(|far| far.item == item && far.peer == ask.peer);
+                let profile = Arc::new(profile);
+                let at = Some(ask.peer.clone());
+                granted.push(Granted { item, known: profile.clone(), profile, again, at });
+            }
+            groups.push(granted);
+        }
+        Ok(groups)
+    }
+
+    /// Takes what another broker has lent.
+    fn accept(&mut self, session: SessionId, asking: &mut Asking, ask: &Ask, groups: Vec<Vec<Granted>>) {
+        self.release_reserved(session, ask);
+        for (granted, group) in groups.into_iter().zip(&ask.groups) {
+            for piece in granted.iter().filter(|piece| !piece.again) {
+                self.shares.take(&self.kinds, &ask.peer, session, piece);
+                let (item, granted) = (piece.item.clone(), piece.profile.clone());
+                let far = Far { peer: ask.peer.clone(), item, granted };
+                self.sessions.entry(session).or_default().hold_far(far);
+            }
+            asking.groups[*group].granted = Some(granted);
+        }
+    }
+
+    /// Turns away from everybody who is being asked for what somebody has granted meanwhile, and goes on.
+    fn settle(&mut self, session: SessionId, mut asking: Asking, mut effects: Vec<Effect>) -> Vec<Effect> {
+        let (groups, mut freed) = (&asking.groups, Vec::new());
+        let useless = |ask: &Ask| ask.groups.iter().any(|group| groups[*group].granted.is_some());
+        let late: Vec<Ask> = asking.asks.extract_if(.., |_, ask| useless(ask)).map(|(_, ask)| ask).collect();
+        for ask in late {
+            self.release_reserved(session, &ask);
+            asking.set_back(&ask, &Setback::Unreachable(format!("{} was slow", ask.peer)));
+            freed.extend(ask.groups);
+            effects.push(Effect::HangUp { session, peer: ask.peer });
+        }
+        self.try_others(session, asking, &freed, effects)
+    }
+
+    /// Asks somebody else for groups that nobody serves yet, or gives up.
+    fn try_others(
+        &mut self,
+        session: SessionId,
+        mut asking: Asking,
+        groups: &[usize],
+        mut effects: Vec<Effect>,
+    ) -> Vec<Effect> {
+        let open = asking.open(groups);
+        match self.place(session, &mut asking, &open) {
+            Ok(Some(placed)) => {
+                effects.extend(placed);
+                self.go_on(session, asking, effects)
+            }
+            Ok(None) => self.give_up(session, asking, None),
+            Err(TooComplex) => self.give_up(session, asking, Some(TooComplex.into())),
+        }
+    }
+
+    /// Grants the request if all of it is there; else it goes on with the next answer.
+    fn go_on(&mut self, session: SessionId, mut asking: Asking, mut effects: Vec<Effect>) -> Vec<Effect> {
+        if asking.groups.iter().any(|group| group.granted.is_none()) {
+            self.sessions.entry(session).or_default().asking = Some(Box::new(asking));
+            return effects;
+        }
+        let groups = asking.groups.iter_mut().filter_map(|group| group.granted.take()).collect();
+        effects.push(Effect::Grant { session, request: asking.request, groups });
+        effects
+    }
+
+    /// Refuses the request, and ends the session with it.
+    fn give_up(&mut self, session: SessionId, asking: Asking, why: Option<Refusal>) -> Vec<Effect> {
+        let request = asking.request;
+        let refusal = why.unwrap_or_else(|| self.verdict(session, &asking));
+        for ask in asking.asks.values() {
+            self.release_reserved(session, ask);
+        }
+        let mut effects = self.end(session);
+        effects.push(Effect::Refuse { session, request, refusal });
+        effects
+    }
+
+    /// Finds somebody for each of these groups and takes or asks. `None` if there is nobody.
+    fn place(
+        &mut self,
+        session: SessionId,
+        asking: &mut Asking,
+        groups: &[usize],
+    ) -> Result<Option<Vec<Effect>>, TooComplex> {
+        let Some(assigned) = self.assign(session, asking, groups)? else { return Ok(None) };
+        let mut effects = Vec::new();
+        for Assigned { candidate, groups, plan, reserved } in assigned {
+            let peer = match candidate {
+                Candidate::Here => {
+                    let granted = plan.map(|plan| self.commit(session, plan)).unwrap_or_default();
+                    for (group, granted) in groups.into_iter().zip(granted) {
+                        asking.groups[group].granted = Some(granted);
+                    }
+                    continue;
+                }
+                Candidate::Share(peer) | Candidate::Forward(peer) => peer,
+            };
+            let reserved = self.shares.reserve(&peer, session, reserved);
+            let profiles = |group: &usize| {
+                let requests = &asking.groups[*group].requests;
+                requests.iter().map(|request| request.profile.clone()).collect()
+            };
+            self.asked_last += 1;
+            let ask = AskId(self.asked_last);
+            effects.push(Effect::AskPeer {
+                session,
+                ask,
+                peer: peer.clone(),
+                groups: groups.iter().map(profiles).collect(),
+                via: asking.via.iter().copied().chain([self.id]).collect(),
+            });
+            asking.asks.insert(ask, Ask { peer, groups, reserved });
+        }
+        Ok(Some(effects))
+    }
+
+    /// What a question reserved can be had by others again.
+    pub(crate) fn release_reserved(&mut self, session: SessionId, ask: &Ask) {
+        for item in &ask.reserved {
+            self.shares.release(&ask.peer, session, item);
+        }
+    }
+}
+
+/// What a client hears of a setback. (Specification 5.9.)
+pub(crate) fn refusal_of(setback: &Setback) -> Refusal {
+    match setback {
+        Setback::Refused(refusal) => refusal.clone(),
+        Setback::Unreachable(why) => {
+            let kind = RefusalKind::Driver("Exit".to_owned());
+            Refusal::new(kind, format!("Broker connection failed: {why}"))
+        }
+    }
+}

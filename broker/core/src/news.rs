@@ -1,0 +1,185 @@
+//! What has changed, for those this broker shares with: every change has a number, and only the last one of
+//! a piece counts, so that a report costs what has changed and not what there is. (Specification 6.5.)
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use ave_profile::{Address, Identity, Profile};
+
+use crate::broker::Core;
+use crate::equipment::{Item, ItemId};
+use crate::shares::Share;
+use crate::view::with_fault;
+use crate::{News, Origin, Report, Revision, SharedPiece, Taken, Toward};
+
+/// So many changes are kept for pieces that may be gone; then those that are gone are forgotten.
+const KEPT_MIN: usize = 4096;
+
+/// The changes, by number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes {
+    last: u64,
+    at: BTreeMap<u64, Identity>,
+    of: HashMap<Identity, u64, BuildHasherDefault<DefaultHasher>>,
+    /// The last change of stacks, and of what workspaces are made from.
+    stacks: u64,
+    workspace: u64,
+    /// The last change that was forgotten.
+    forgotten: u64,
+    /// When to look for something to forget.
+    kept_max: usize,
+}
+
+impl Changes {
+    /// Something about a piece has changed.
+    pub(crate) fn touch(&mut self, item: Identity) {
+        self.last += 1;
+        if let Some(before) = self.of.insert(item.clone(), self.last) {
+            self.at.remove(&before);
+        }
+        self.at.insert(self.last, item);
+    }
+
+    /// The stacks have changed, or those of a share.
+    pub(crate) fn touch_stacks(&mut self) {
+        self.last += 1;
+        self.stacks = self.last;
+    }
+
+    /// What this host's workspaces are made from has changed.
+    pub(crate) fn touch_workspace(&mut self) {
+        self.last += 1;
+        self.workspace = self.last;
+    }
+
+    fn forget(&mut self, is_there: impl Fn(&Identity) -> bool) {
+        let gone = self.at.extract_if(.., |_, item| !is_there(item));
+        for (number, item) in gone {
+            self.of.remove(&item);
+            self.forgotten = self.forgotten.max(number);
+        }
+        self.kept_max = KEPT_MIN + 2 * self.at.len();
+    }
+}
+
+impl Core {
+    /// Grows whenever [`Core::news`] may find something.
+    pub fn revision(&self) -> Revision {
+        Revision { place: self.changes.last, forgotten: 0 }
+    }
+
+    /// What has changed since, of at most `pieces_max` pieces; from the beginning if `since` is the default
+    /// or too long ago. (Specification 6.5.)
+    pub fn news(&self, since: Revision, toward: &Toward, pieces_max: usize) -> News {
+        let changes = &self.changes;
+        let afresh = since.place == 0 || changes.forgotten > since.place.max(since.forgotten);
+        let since = match afresh {
+            true => Revision { place: 0, forgotten: changes.forgotten },
+            false => since,
+        };
+        let mut report = Report::default();
+        let mut upto = since;
+        for (number, item) in changes.at.range(since.place + 1..).take(pieces_max) {
+            upto.place = *number;
+            match self.told(item, toward) {
+                Some(piece) => report.changed.push(piece),
+                None if afresh => {}
+                None => report.gone.push(item.clone()),
+            }
+        }
+        let more = changes.at.range(upto.place + 1..).next().is_some();
+        if changes.stacks > since.place || afresh {
+            report.stacks = Some(self.stacks_toward(toward));
+        }
+        if changes.workspace > since.place || afresh {
+            report.workspace = Some(self.workspaces.generic.clone());
+        }
+        if !more {
+            upto.place = changes.last;
+        }
+        News { upto, more, afresh, report }
+    }
+
+    /// Numbers what the last event has changed.
+    pub(crate) fn number_changes(&mut self) {
+        let mut touched = std::mem::take(&mut self.equipment.touched);
+        touched.append(&mut self.workspaces.touched);
+        touched.append(&mut self.shares.touched());
+        for item in touched {
+            self.changes.touch(item);
+        }
+        if self.changes.at.len() > self.changes.kept_max {
+            let mut changes = std::mem::take(&mut self.changes);
+            changes.forget(|item| {
+                let here = self.equipment.knows(item) || self.workspaces.made.contains_key(item);
+                here || self.shares.iter().any(|(_, share)| share.piece(item).is_some())
+            });
+            self.changes = changes;
+        }
+    }
+
+    /// A piece as it is told to a master: this broker's own, or else the first share's that has it.
+    fn told(&self, item: &Identity, toward: &Toward) -> Option<SharedPiece> {
+        if let Some(workspace) = self.workspaces.made.get(item) {
+            let profile = with_fault(&workspace.profile, workspace.fault.as_deref());
+            let taken = vec![Taken { profile: profile.clone(), collateral: Vec::new() }];
+            return Some(SharedPiece { profile, taken, origin: self.origin(None, None) });
+        }
+        if let Some(piece) = self.equipment.id(item).map(|id| self.equipment.item(id))
+            && let Some(known) = piece.profile()
+        {
+            let profile = with_fault(known, piece.fault.as_deref());
+            let broken = piece.fault.iter().map(|fault| (&profile, &fault.collateral));
+            let held = piece.holds.values().map(|hold| (&hold.granted, &hold.collateral));
+            let taken = broken.chain(held).map(|(profile, ids)| Taken {
+                profile: profile.clone(),
+                collateral: written(ids.iter().map(|id| self.equipment.item(*id))),
+            });
+            let (profile, taken) = (profile.clone(), taken.collect());
+            return Some(SharedPiece { profile, taken, origin: self.origin(None, None) });
+        }
+        let mut shares = self.shares.iter().filter(|(address, share)| is_told(address, share, toward));
+        shares.find_map(|(address, share)| {
+            let mut piece = share.piece(item)?;
+            let origin = self.origin(Some(address), Some(&piece.origin));
+            if toward.broker.is_some_and(|broker| origin.path.contains(&broker)) {
+                return None;
+            }
+            piece.origin = origin;
+            let lent = share.equipment.id(item).map(|id| share.equipment.item(id));
+            let ours = lent.into_iter().flat_map(|lent| lent.holds.values().skip(piece.taken.len()));
+            let ours: Vec<Taken> =
+                ours.map(|hold| own_hold(share, &hold.granted, &hold.collateral)).collect();
+            piece.taken.extend(ours);
+            Some(piece)
+        })
+    }
+
+    fn origin(&self, share: Option<&Address>, before: Option<&Origin>) -> Arc<Origin> {
+        let holder = before.and_then(|origin| origin.holder.as_ref()).or(share);
+        let path = before.map_or(&[][..], |origin| &origin.path);
+        let path = path.iter().copied().chain([self.id]).collect();
+        Arc::new(Origin { holder: holder.cloned(), path })
+    }
+
+    fn stacks_toward(&self, toward: &Toward) -> Vec<Arc<[Arc<Profile>]>> {
+        let shares = self.shares.iter().filter(|(address, share)| is_told(address, share, toward));
+        let shared = shares.flat_map(|(_, share)| &share.equipment.stacks.written);
+        self.equipment.stacks.written.iter().chain(shared).cloned().collect()
+    }
+}
+
+/// What came from a master is not told there.
+fn is_told(address: &Address, share: &Share, toward: &Toward) -> bool {
+    toward.address.as_ref() != Some(address) && (share.broker.is_none() || share.broker != toward.broker)
+}
+
+fn own_hold(share: &Share, granted: &Arc<Profile>, collateral: &[ItemId]) -> Taken {
+    let items = collateral.iter().map(|id| share.equipment.item(*id));
+    Taken { profile: granted.clone(), collateral: written(items) }
+}
+
+fn written<'i>(items: impl Iterator<Item = &'i Item>) -> Vec<Arc<Profile>> {
+    items.filter_map(|item| item.written.clone()).collect()
+}

@@ -1,0 +1,319 @@
+//! What other brokers share with this one: for each share its equipment, stacks and workspaces as it
+//! reports them, and what was lent of them through here. A picture only: the share decides.
+//! (Specification 6.3.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ave_profile::{Address, BrokerId, Identity, Kind, KindTable, LinkId, Profile, SessionId};
+
+use crate::equipment::{Equipment, Hold, ItemId, Phase};
+use crate::{Granted, Moment, Origin, Report, SharedPiece, Source, Taken};
+
+/// How long a piece that was given back through here stays out of the lists if its share says nothing of
+/// it: longer than any report takes, and short enough that a lost word costs nobody an afternoon.
+const RETURN_AFTER: Duration = Duration::from_secs(3);
+
+/// One share.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    /// The newest connection over which it has reported.
+    pub(crate) link: LinkId,
+    pub(crate) broker: Option<BrokerId>,
+    pub(crate) equipment: Equipment,
+    /// What its workspaces are made from.
+    pub(crate) generic: Option<Profile>,
+    /// The workspaces that exist there.
+    pub(crate) workspaces: BTreeMap<Identity, SharedPiece>,
+    /// Where its pieces are, if that is not all the same.
+    origins: BTreeMap<Identity, Arc<Origin>>,
+    /// What was given back through here and not reported since, until when, and as what it then returns.
+    absent: BTreeMap<Identity, (Moment, SharedPiece)>,
+    /// Workspaces that have changed since somebody last asked.
+    touched: Vec<Identity>,
+}
+
+/// All shares, by address.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shares {
+    by_address: BTreeMap<Address, Share>,
+    /// When pieces return that nobody speaks of.
+    returns: BTreeSet<(Moment, Address, Identity)>,
+    /// Whose pieces may have changed since somebody last asked.
+    dirty: BTreeSet<Address>,
+}
+
+impl Share {
+    fn new(link: LinkId) -> Share {
+        Share {
+            link,
+            broker: None,
+            equipment: Equipment::default(),
+            generic: None,
+            workspaces: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            absent: BTreeMap::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// A piece as the share reports it, if it is there.
+    pub(crate) fn piece(&self, item: &Identity) -> Option<SharedPiece> {
+        if let Some(workspace) = self.workspaces.get(item) {
+            return Some(workspace.clone());
+        }
+        let piece = self.equipment.item(self.equipment.id(item)?);
+        let profile = piece.profile()?.clone();
+        let origin = self.origins.get(item).cloned().unwrap_or_default();
+        Some(SharedPiece { profile, taken: piece.taken.clone(), origin })
+    }
+
+    /// All it has, as it reports it.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = SharedPiece> {
+        let listed = self.equipment.listed().map(|id| &self.equipment.item(id).identity);
+        listed.chain(self.workspaces.keys()).filter_map(|item| self.piece(item))
+    }
+
+    /// What it has, and what it may have told of before.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = &Identity> {
+        let pieces = self.equipment.items().map(|(_, item)| &item.identity);
+        pieces.chain(self.workspaces.keys()).chain(self.absent())
+    }
+
+    /// What was given back through here and is not listed again yet.
+    pub(crate) fn absent(&self) -> impl Iterator<Item = &Identity> {
+        self.absent.keys()
+    }
+
+    /// Where a piece is, as far as the share says so.
+    pub(crate) fn origin(&self, item: &Identity) -> Option<&Arc<Origin>> {
+        self.workspaces.get(item).map(|workspace| &workspace.origin).or_else(|| self.origins.get(item))
+    }
+
+    /// Takes in what the share says. Types that are not known are left out, and what has come through `own`
+    /// before.
+    fn report(&mut self, kinds: &KindTable, own: BrokerId, report: Report) {
+        let mut gone = report.gone;
+        let (mut pieces, mut states) = (Vec::new(), Vec::new());
+        for piece in report.changed {
+            let Some(item) = kinds.identity(&piece.profile) else { continue };
+            let Some(kind) = kinds.get(&item.kind) else { continue };
+            if piece.origin.path.contains(&own) {
+                gone.push(item);
+            } else if kind.made_on_demand {
+                self.touched.push(item.clone());
+                self.workspaces.insert(item, piece);
+            } else {
+                pieces.push((kind.clone(), item.clone(), Profile::clone(&piece.profile)));
+                states.push((kind.clone(), item, piece.taken, piece.origin));
+            }
+        }
+        self.equipment.report(Source::Share, pieces);
+        let mut heard = gone.clone();
+        for (kind, item, taken, origin) in states {
+            let id = self.equipment.intern(&kind, &item);
+            self.set_taken(kinds, id, taken);
+            heard.push(item.clone());
+            if *origin == Origin::default() {
+                self.origins.remove(&item);
+            } else if self.origins.get(&item) != Some(&origin) {
+                self.equipment.touched.push(item.clone());
+                self.origins.insert(item, origin);
+            }
+        }
+        for item in &gone {
+            self.forget(kinds, item);
+        }
+        if let Some(stacks) = report.stacks {
+            let stacks = stacks.iter().map(|stack| stack.iter().map(|short| Profile::clone(short)).collect());
+            self.equipment.set_stacks(kinds, stacks.collect());
+        }
+        if let Some(generic) = report.workspace {
+            self.generic = generic;
+        }
+        for item in &heard {
+            self.absent.remove(item);
+        }
+    }
+
+    fn forget(&mut self, kinds: &KindTable, item: &Identity) {
+        if self.workspaces.remove(item).is_some() {
+            self.touched.push(item.clone());
+        }
+        if let Some(id) = self.equipment.id(item) {
+            self.set_taken(kinds, id, Vec::new());
+        }
+        self.equipment.vanish(Source::Share, std::slice::from_ref(item));
+        self.origins.remove(item);
+    }
+
+    fn set_taken(&mut self, kinds: &KindTable, id: ItemId, taken: Vec<Taken>) {
+        let was = self.equipment.item(id).taken.clone();
+        if was == taken {
+            return self.equipment.forget_if_idle(id);
+        }
+        let (was, is) = (self.collateral(kinds, &was), self.collateral(kinds, &taken));
+        self.equipment.set_taken(id, taken, &is, &was);
+    }
+
+    fn collateral(&mut self, kinds: &KindTable, taken: &[Taken]) -> Vec<ItemId> {
+        let short = taken.iter().flat_map(|taken| &taken.collateral);
+        let named = short.filter_map(|short| {
+            let item = kinds.identity(short)?;
+            let kind = kinds.get(&item.kind).filter(|kind| !kind.made_on_demand)?;
+            Some(self.equipment.intern(kind, &item))
+        });
+        named.collect()
+    }
+
+    fn release(&mut self, session: SessionId, item: &Identity) {
+        if let Some(id) = self.equipment.id(item) {
+            self.equipment.release(id, session);
+        }
+    }
+
+    /// A piece is lent to one of this broker's sessions, or its owner is being asked for it.
+    fn take(
+        &mut self,
+        kind: &Arc<Kind>,
+        session: SessionId,
+        item: &Identity,
+        granted: &Arc<Profile>,
+        phase: Phase,
+    ) {
+        let id = self.equipment.intern(kind, item);
+        let collateral = self.equipment.entangled(id);
+        self.equipment.take(id, session, Hold { phase, granted: granted.clone(), collateral });
+    }
+}
+
+impl Shares {
+    pub(crate) fn get(&self, address: &Address) -> Option<&Share> {
+        self.by_address.get(address)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Address, &Share)> {
+        self.by_address.iter()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+
+    /// The next moment at which a piece returns.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.returns.first().map(|(moment, _, _)| *moment)
+    }
+
+    /// Takes in a report. What became of the connection that spoke for the share before, if that has
+    /// changed: `Some(None)` for a share that was not there.
+    pub(crate) fn report(
+        &mut self,
+        kinds: &KindTable,
+        own: BrokerId,
+        (address, link): (&Address, LinkId),
+        broker: Option<BrokerId>,
+        report: Report,
+    ) -> Option<Option<LinkId>> {
+        let before = self.by_address.get(address).map(|share| share.link);
+        if before.is_some_and(|before| before > link) {
+            return None;
+        }
+        let share = self.by_address.entry(address.clone()).or_insert_with(|| Share::new(link));
+        (share.link, share.broker) = (link, broker.or(share.broker));
+        share.report(kinds, own, report);
+        self.dirty.insert(address.clone());
+        (before != Some(link)).then_some(before)
+    }
+
+    /// Forgets all that is known by a connection alone; who it was.
+    pub(crate) fn lose(&mut self, link: LinkId) -> Vec<(Address, Share)> {
+        self.by_address.extract_if(.., |_, share| share.link == link).collect()
+    }
+
+    /// Keeps free pieces of a share from others while it is asked for them; which those are.
+    pub(crate) fn reserve(
+        &mut self,
+        peer: &Address,
+        session: SessionId,
+        items: Vec<Identity>,
+    ) -> Vec<Identity> {
+        let Some(share) = self.change(peer) else { return Vec::new() };
+        for item in &items {
+            let Some(id) = share.equipment.id(item) else { continue };
+            let kind = share.equipment.item(id).kind.clone();
+            let Some(known) = share.equipment.item(id).profile().cloned() else { continue };
+            share.take(&kind, session, item, &known, Phase::Asked);
+        }
+        items
+    }
+
+    /// A share has lent a piece to a session, perhaps another one than was reserved.
+    pub(crate) fn take(&mut self, kinds: &KindTable, peer: &Address, session: SessionId, granted: &Granted) {
+        let (Some(share), Some(kind)) = (self.change(peer), kinds.get(&granted.item.kind)) else {
+            return;
+        };
+        if !kind.made_on_demand {
+            share.take(kind, session, &granted.item, &granted.profile, Phase::Held);
+        }
+    }
+
+    /// Lets go of what was only asked for.
+    pub(crate) fn release(&mut self, peer: &Address, session: SessionId, item: &Identity) {
+        if let Some(share) = self.change(peer) {
+            share.release(session, item);
+        }
+    }
+
+    /// A session has given a piece back: it is not listed before its share has spoken of it again, which
+    /// may not have reclaimed it yet. (Specification 6.3.)
+    pub(crate) fn give_back(&mut self, now: Moment, peer: &Address, session: SessionId, item: &Identity) {
+        let Some(share) = self.change(peer) else { return };
+        let others = share.equipment.id(item).map_or(0, |id| share.equipment.item(id).taken_elsewhere());
+        share.release(session, item);
+        let Some(mut piece) = share.piece(item) else { return };
+        piece.taken.truncate(others);
+        if share.workspaces.remove(item).is_some() {
+            share.touched.push(item.clone());
+            return; // it will not return
+        }
+        share.equipment.vanish(Source::Share, std::slice::from_ref(item));
+        let until = Moment(now.0 + RETURN_AFTER);
+        share.absent.insert(item.clone(), (until, piece));
+        self.returns.insert((until, peer.clone(), item.clone()));
+    }
+
+    /// Lists again what nobody has spoken of for long enough.
+    pub(crate) fn return_absent(&mut self, now: Moment, kinds: &KindTable, own: BrokerId) {
+        while let Some((until, address, item)) = self.returns.pop_first() {
+            if until > now {
+                self.returns.insert((until, address, item));
+                break;
+            }
+            let Some(share) = self.change(&address) else { continue };
+            if share.absent.get(&item).is_some_and(|(moment, _)| *moment == until)
+                && let Some((_, piece)) = share.absent.remove(&item)
+            {
+                share.report(kinds, own, Report { changed: vec![piece], ..Report::default() });
+            }
+        }
+    }
+
+    /// What has changed since this was last asked.
+    pub(crate) fn touched(&mut self) -> Vec<Identity> {
+        let mut touched = Vec::new();
+        while let Some(address) = self.dirty.pop_first() {
+            let Some(share) = self.by_address.get_mut(&address) else { continue };
+            touched.append(&mut share.equipment.touched);
+            touched.append(&mut share.touched);
+        }
+        touched
+    }
+
+    fn change(&mut self, address: &Address) -> Option<&mut Share> {
+        let share = self.by_address.get_mut(address)?;
+        self.dirty.insert(address.clone());
+        Some(share)
+    }
+}
