@@ -11,12 +11,17 @@ simulated = $(abspath $(target))/debug/ave-simulated
 released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
 .NOTPARALLEL:
-.PHONY: demo test bench fuzz planted wheel setup system lint rust-test python-test clean
+.PHONY: demo demo-network test bench fuzz planted wheel setup system lint rust-test python-test clean
 
 demo: setup
 	cargo build --locked -p ave-broker -p ave-simulated
 	$(develop)
 	config-examples/demo $(broker) $(simulated) $(python)
+
+demo-network: setup
+	cargo build --locked -p ave-broker
+	$(develop)
+	config-examples/demo-network $(broker) $(python)
 
 test: setup lint rust-test python-test
 

@@ -91,24 +91,25 @@ def wait_for(condition):
 @pytest.fixture
 def start_lab(tmp_path, monkeypatch):
     """Starts a broker with additions to its ``broker.json``, and in ``files`` to others, each by its name.
-    ``Broker()`` finds it."""
+    ``Broker()`` finds it, the last one of several, which live in ``folder`` each."""
     labs = []
 
-    def start(**configuration):
-        lab = Lab(tmp_path, **configuration)
+    def start(folder="", **configuration):
+        lab = Lab(tmp_path / folder, **configuration)
         labs.append(lab)
-        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("HOME", str(lab.home))
         monkeypatch.setattr(ave.config, "USER_FILE", tmp_path / "no such file")
         return lab
 
     yield start
-    for lab in labs:
-        try:
+    try:
+        for lab in labs:
             if lab.process.poll() is None:
                 lab.wait_until_free()
-        finally:
+    finally:
+        for lab in labs:
             lab.stop()
-        assert not lab.workspaces()
+    assert not [lab for lab in labs if lab.workspaces()]
 
 
 @pytest.fixture

@@ -44,8 +44,9 @@ def home_with(path, **files):
 
 
 def scripts():
-    """The Python of all documents but one, whose blocks are parts of a whole: test_plugins.py runs that."""
-    return [block for block in blocks("python") if not block.id.startswith("new-equipment.md")]
+    """The Python of all documents but two: test_plugins.py and test_network.py run theirs."""
+    elsewhere = "new-equipment.md", "network.md"
+    return [block for block in blocks("python") if not block.id.startswith(elsewhere)]
 
 
 @pytest.mark.parametrize("source", scripts())
@@ -128,6 +129,16 @@ def test_the_example_lab_is_accepted(tmp_path):
     assert len(SINGLE_FILES) == 3
     checked = ave_broker(home_with(tmp_path, **files), "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("lab", ["near", "middle", "far"])
+def test_the_files_of_joined_labs_are_accepted_and_shown(tmp_path, lab):
+    files = {path.stem: path for path in (EXAMPLES / "network" / lab).glob("*.json")}
+    assert sorted(files) == ["broker", "equipment", "workspace"]
+    checked = ave_broker(home_with(tmp_path, **files), "--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    shown = [block.values[0] for block in blocks("json") if block.id.startswith("network.md")]
+    assert files["broker"].read_text() in shown
 
 
 def test_the_checks_are_numbered_without_a_gap():
