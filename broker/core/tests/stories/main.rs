@@ -7,10 +7,13 @@ mod lab;
 
 mod collateral;
 mod ending;
+mod forwarding;
 mod groups;
 mod mending;
+mod peers;
 mod reporting;
 mod several;
+mod sharing;
 mod simple;
 mod workspaces;
 mod yielding;

@@ -1,0 +1,158 @@
+//! What is not here is asked for elsewhere. (Specification 5.6, 5.9, 6.7.)
+
+use ave_core::{Effect, Event};
+use ave_profile::{BrokerId, RefusalKind};
+use serde_json::json;
+
+use crate::peers::*;
+
+#[test]
+fn a_request_that_cannot_be_satisfied_is_passed_on_and_tried_there_instead_158() {
+    let mut broker = Broker::new(&["a"]).forwarding();
+    assert_eq!(granted(broker.get(json!([any()])), &[]), [("a".into(), None)]);
+    let asked = question(broker.get_via(json!([any()]), vec![BrokerId(3)]));
+    assert_eq!((&asked.peer, &asked.via), (&at("far"), &vec![BrokerId(3), ID]));
+    assert_eq!(asked.groups[0][0].get("power_state").unwrap().as_str(), Some("online"), "with defaults");
+    let grant = broker.answers(&asked, json!([[relay("z")]]));
+    assert_eq!(granted(grant, &[]), [("z".into(), Some(at("far")))]);
+    assert_eq!(broker.core.allocations(Some(SESSION)).len(), 2);
+}
+
+#[test]
+fn groups_go_to_different_brokers_and_come_back_in_order_159() {
+    let mut broker = Broker::new(&["a"]).share("s", &["s"]).forwarding();
+    let asked = questions(broker.get(json!([named("z"), named("s"), named("a")])));
+    let [first, second] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&first.peer, &second.peer), (&at("far"), &at("s")));
+    assert_eq!(broker.available(), [""; 0], "reserved while the others are asked");
+    assert!(broker.answers(second, json!([[relay("s")]])).is_empty());
+    let grant = granted(broker.answers(first, json!([[relay("z")]])), &[]);
+    assert_eq!(grant, [("z".into(), Some(at("far"))), ("s".into(), Some(at("s"))), ("a".into(), None)]);
+}
+
+#[test]
+fn a_refusal_at_the_end_is_a_refusal_here_and_nothing_stays_held_162_163() {
+    for kind in [RefusalKind::Busy, RefusalKind::NoSuch] {
+        let mut broker = Broker::new(&["a"]).share("s", &["s"]).forwarding();
+        let asked = questions(broker.get(json!([named("a"), named("s"), named("z")])));
+        assert!(broker.answers(&asked[0], json!([[relay("s")]])).is_empty());
+        let (closed, refusal) = refused(broker.refuses(&asked[1], kind.clone()));
+        assert_eq!((closed, &refusal.kind), (vec!["a".to_owned()], &kind));
+        assert!(!broker.core.is_open(SESSION));
+    }
+}
+
+#[test]
+fn a_target_that_is_down_is_said_to_be_166() {
+    let mut broker = Broker::new(&[]).forwarding();
+    let asked = question(broker.get(json!([any()])));
+    let (_, refusal) = refused(broker.fails(&asked));
+    assert_eq!(refusal.kind.as_str(), "Exit");
+    assert!(refusal.message.starts_with("Broker connection failed"), "{refusal}");
+}
+
+#[test]
+fn a_request_that_has_been_here_before_is_refused_168() {
+    let mut broker = Broker::new(&[]).forwarding();
+    let (_, refusal) = refused(broker.get_via(json!([any()]), vec![BrokerId(1), ID]));
+    assert_eq!(refusal.kind, RefusalKind::NoSuch);
+}
+
+#[test]
+fn a_refusal_leads_to_the_next_candidate() {
+    let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b"]);
+    let first = question(broker.get(json!([any()])));
+    assert_eq!(first.peer, at("s1"));
+    let second = question(broker.refuses(&first, RefusalKind::Busy));
+    assert_eq!(second.peer, at("s2"));
+    assert_eq!(broker.available(), ["a"], "a is not reserved any more");
+    assert_eq!(granted(broker.answers(&second, json!([[relay("b")]])), &[]), [("b".into(), Some(at("s2")))]);
+}
+
+#[test]
+fn a_refusal_by_somebody_who_has_lent_something_ends_it_all() {
+    let mut broker = Broker::new(&[]).share("s1", &["a", "b"]).share("s2", &["c"]);
+    let first = question(broker.get(json!([any()])));
+    granted(broker.answers(&first, json!([[relay("a")]])), &[]);
+    let second = question(broker.get(json!([any()])));
+    assert_eq!(second.peer, at("s1"));
+    let (_, refusal) = refused(broker.refuses(&second, RefusalKind::Busy));
+    assert_eq!(refusal.kind, RefusalKind::Busy);
+    assert_eq!(broker.available(), ["b", "c"], "a is absent until its share speaks of it");
+}
+
+#[test]
+fn when_a_broker_is_slow_another_is_asked_too_and_the_first_who_serves_wins() {
+    for quick in [0, 1] {
+        let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b"]);
+        let first = question(broker.get(json!([any()])));
+        let second = question(broker.is_slow(&first));
+        assert_eq!((&first.peer, &second.peer), (&at("s1"), &at("s2")));
+        assert_eq!(broker.available(), [""; 0]);
+        let (winner, loser) = if quick == 0 { (&first, &second) } else { (&second, &first) };
+        let uid = if quick == 0 { "a" } else { "b" };
+        let effects = broker.answers(winner, json!([[relay(uid)]]));
+        let hung_up = if quick == 0 { "s2" } else { "s1" };
+        assert_eq!(granted(effects, &[hung_up]), [(uid.into(), Some(winner.peer.clone()))]);
+        assert!(broker.answers(loser, json!([[relay("late")]])).is_empty(), "nobody listens any more");
+        assert_eq!(broker.available().len(), 1);
+    }
+}
+
+#[test]
+fn a_broker_known_to_be_slow_is_asked_last_until_it_answers() {
+    let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b", "c"]);
+    let first = question(broker.get(json!([any()])));
+    let second = question(broker.is_slow(&first));
+    granted(broker.answers(&second, json!([[relay("b")]])), &["s1"]);
+    let third = question(broker.get(json!([any()])));
+    assert_eq!(third.peer, at("s2"));
+    granted(broker.answers(&third, json!([[relay("c")]])), &[]);
+    let last = question(broker.get(json!([any()])));
+    assert_eq!(last.peer, at("s1"), "there is nobody else");
+    granted(broker.answers(&last, json!([[relay("a")]])), &[]);
+}
+
+#[test]
+fn nonsense_is_as_good_as_no_answer() {
+    let nonsense = [
+        json!([]),
+        json!([[]]),
+        json!([[relay("a"), relay("b")]]),
+        json!([[{"type": "relay"}]]),
+        json!([[{"type": "handset", "serial": "a"}]]),
+        json!([[{"type": "toaster", "uid": "a"}]]),
+    ];
+    for answer in nonsense {
+        let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b"]);
+        let first = question(broker.get(json!([any()])));
+        let mut effects = broker.answers(&first, answer.clone());
+        assert!(matches!(effects.remove(0), Effect::HangUp { .. }), "{answer}");
+        assert_eq!(question(effects).peer, at("s2"), "{answer}");
+    }
+    let mut broker = Broker::new(&[]).forwarding();
+    let asked = question(broker.get(json!([any(), any()])));
+    let (_, refusal) = refused(broker.answers(&asked, json!([[relay("a")], [relay("a")]])));
+    assert!(refusal.message.contains("relay:a twice"), "{refusal}");
+}
+
+#[test]
+fn the_end_of_a_link_ends_the_session_that_holds_something_there_164() {
+    let mut broker = Broker::new(&["a"]).forwarding();
+    granted(broker.get(json!([any()])), &[]);
+    assert!(broker.apply(Event::PeerLost { session: SESSION, peer: at("far") }).is_empty());
+    let asked = question(broker.get(json!([any()])));
+    granted(broker.answers(&asked, json!([[relay("z")]])), &[]);
+    let effects = broker.apply(Event::PeerLost { session: SESSION, peer: at("far") });
+    assert!(matches!(&effects[..], [Effect::End { items, .. }] if items.len() == 1), "{effects:?}");
+}
+
+#[test]
+fn a_session_that_ends_while_others_are_asked_is_answered() {
+    let mut broker = Broker::new(&[]).share("s", &["a"]);
+    let asked = question(broker.get(json!([any()])));
+    let (_, refusal) = refused(broker.apply(Event::SessionEnded { session: SESSION }));
+    assert_eq!(refusal.message, "session closed");
+    assert_eq!(broker.available(), ["a"]);
+    assert!(broker.answers(&asked, json!([[relay("a")]])).is_empty());
+}
