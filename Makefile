@@ -46,6 +46,7 @@ bench: setup
 	$(develop) --release
 	@mkdir -p $(dir $(figures)); rm -f $(figures); failed=; \
 	for bench in "cargo bench --locked -p ave-core --bench decide" \
+	             "cargo bench --locked -p ave-core --bench shares" \
 	             "cargo bench --locked -p ave-broker --bench serve" \
 	             "$(released) $(python) pytests/bench.py" \
 	             "$(released) $(python) pytests/bench_drivers.py" \

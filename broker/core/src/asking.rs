@@ -43,7 +43,13 @@ pub(crate) struct Ask {
     pub(crate) groups: Vec<usize>,
     /// What is not to be lent to others meanwhile, if the peer is a share.
     pub(crate) reserved: Vec<Identity>,
+    /// Whether the answer takes long.
+    pub(crate) slow: bool,
 }
+
+/// How many brokers are asked for the same group at once: two that are dead cost a request nothing, and one
+/// request does not keep pieces all over the network from others while distant brokers think.
+const ASKED_AT_ONCE_MAX: usize = 3;
 
 impl Asking {
     pub(crate) fn new(
@@ -65,8 +71,21 @@ impl Asking {
 
     /// Those of the groups that nobody has granted and nobody is being asked about.
     fn open(&self, groups: &[usize]) -> Vec<usize> {
-        let covered = |group: &usize| self.asks.values().any(|ask| ask.groups.contains(group));
-        groups.iter().copied().filter(|g| self.groups[*g].granted.is_none() && !covered(g)).collect()
+        let open =
+            |group: &usize| self.groups[*group].granted.is_none() && self.asked(*group).next().is_none();
+        groups.iter().copied().filter(open).collect()
+    }
+
+    /// Whether all of these groups are worth asking one more broker about: whoever was asked is slow.
+    fn is_held_up(&self, groups: &[usize]) -> bool {
+        groups.iter().all(|group| {
+            let asked: Vec<&Ask> = self.asked(*group).collect();
+            asked.len() < ASKED_AT_ONCE_MAX && asked.iter().all(|ask| ask.slow)
+        })
+    }
+
+    fn asked(&self, group: usize) -> impl Iterator<Item = &Ask> {
+        self.asks.values().filter(move |ask| ask.groups.contains(&group))
     }
 
     fn set_back(&mut self, ask: &Ask, setback: &Setback) {
@@ -122,19 +141,18 @@ impl Core {
     /// Another broker is slow: whoever else could serve the same is asked too, unless the session holds
     /// something there, which it would lose by turning away.
     pub(crate) fn peer_slow(&mut self, session: SessionId, ask: AskId) -> Vec<Effect> {
-        let Some((mut asking, asked)) = self.take_ask(session, ask) else { return Vec::new() };
+        let Some((mut asking, mut asked)) = self.take_ask(session, ask) else { return Vec::new() };
+        asked.slow = true;
         self.slow.insert(asked.peer.clone());
-        let mut effects = Vec::new();
-        if !self.holds_through(session, &asked.peer) {
-            let groups = asking.open(&asked.groups);
-            if groups.len() == asked.groups.len() {
-                asking.asks.insert(ask, asked.clone()); // so that its peer is not asked again
-                if let Ok(Some(placed)) = self.place(session, &mut asking, &groups) {
-                    effects = placed;
-                }
-            }
-        }
+        let (groups, committed) = (asked.groups.clone(), self.holds_through(session, &asked.peer));
         asking.asks.insert(ask, asked);
+        let mut effects = Vec::new();
+        if !committed
+            && asking.is_held_up(&groups)
+            && let Ok(Some(placed)) = self.place(session, &mut asking, &groups)
+        {
+            effects = placed;
+        }
         self.settle(session, asking, effects)
     }
 
@@ -290,7 +308,7 @@ impl Core {
                 groups: groups.iter().map(profiles).collect(),
                 via: asking.via.iter().copied().chain([self.id]).collect(),
             });
-            asking.asks.insert(ask, Ask { peer, groups, reserved });
+            asking.asks.insert(ask, Ask { peer, groups, reserved, slow: false });
         }
         Ok(Some(effects))
     }

@@ -48,7 +48,7 @@ impl Core {
                 (granted, setbacks).hash(&mut hasher);
             }
             for (id, ask) in &asking.asks {
-                (id, &ask.peer, &ask.groups, &ask.reserved).hash(&mut hasher);
+                (id, &ask.peer, &ask.groups, &ask.reserved, ask.slow).hash(&mut hasher);
             }
         }
         for (address, share) in self.shares.iter() {

@@ -41,6 +41,7 @@ impl Core {
             if report.stacks.is_some() {
                 self.changes.touch_stacks();
             }
+            self.slow.remove(&share);
             let bound = self.shares.report(&self.kinds, self.id, (&share, link), broker, report);
             if let Some(before) = bound {
                 effects.push(Effect::ShareChanged { share, joined: true });
@@ -60,6 +61,7 @@ impl Core {
         let mut effects = Vec::new();
         for (address, share) in lost {
             share.identities().for_each(|item| self.changes.touch(item.clone()));
+            self.slow.remove(&address);
             effects.push(Effect::ShareChanged { share: address, joined: false });
         }
         effects

@@ -114,6 +114,21 @@ fn a_broker_known_to_be_slow_is_asked_last_until_it_answers() {
 }
 
 #[test]
+fn two_slow_brokers_do_not_hold_up_a_request_that_a_third_can_serve() {
+    let mut broker = Broker::new(&[]);
+    for host in ["s1", "s2", "s3", "s4"] {
+        broker = broker.share(host, &[host]);
+    }
+    let first = question(broker.get(json!([any()])));
+    let second = question(broker.is_slow(&first));
+    let third = question(broker.is_slow(&second));
+    assert!(broker.is_slow(&third).is_empty(), "three are enough");
+    assert_eq!((&third.peer, broker.available()), (&at("s3"), vec!["s4".to_owned()]));
+    let effects = broker.answers(&third, json!([[relay("s3")]]));
+    granted(effects, &["s1", "s2"]);
+}
+
+#[test]
 fn nonsense_is_as_good_as_no_answer() {
     let nonsense = [
         json!([]),

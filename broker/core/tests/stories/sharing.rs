@@ -1,7 +1,7 @@
 //! What shares report, what becomes of it, and what is passed on. (Specification 6.)
 
 use ave_core::{Allocator, Door, Effect, Event, Moment, News, Origin, Report, Revision, SharedPiece, Toward};
-use ave_profile::{BrokerId, LinkId, Profile, RefusalKind, RequestId};
+use ave_profile::{BrokerId, LinkId, Profile, RefusalKind, RequestId, Value};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn a_share_s_equipment_is_listed_after_our_own_and_what_we_have_ourselves_is_not
 
 #[test]
 fn what_others_have_at_the_share_is_neither_available_nor_lent_172_186() {
-    let stack = vec![named("x"), named("y")];
+    let stack = [named("x"), named("y")];
     let stacks = vec![stack.iter().map(|short| Arc::new(Profile::of(short.clone()))).collect()];
     let mut broker = Broker::new(&[]);
     let changed = vec![lent(relay("x"), &[named("y")]), shared(relay("y")), shared(relay("z"))];
@@ -154,7 +154,11 @@ fn everything(broker: &Broker, toward: &Toward) -> News {
 }
 
 fn told(news: &News) -> Vec<String> {
-    news.report.changed.iter().map(|piece| piece.profile["uid"].as_str().unwrap().to_owned()).collect()
+    news.report.changed.iter().map(uid).collect()
+}
+
+fn uid(piece: &SharedPiece) -> String {
+    piece.profile.get("uid").and_then(Value::as_str).expect("relays have a uid").to_owned()
 }
 
 #[test]
