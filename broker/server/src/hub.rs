@@ -2,16 +2,17 @@
 //! hands the effects out without ever waiting for anyone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
-use ave_core::{Core, Door, Effect, Event, Granted, Moment, Source};
+use ave_core::{Core, Door, Effect, Event, Granted, Moment, Revision, Source};
 use ave_profile::{BrokerId, Identity, Profile, Refusal, RequestId, SessionId, Want};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -74,9 +75,15 @@ enum Inbound {
 pub(crate) struct HubHandle {
     inbox: mpsc::Sender<Inbound>,
     requests: Arc<AtomicU64>,
+    revisions: watch::Receiver<Revision>,
 }
 
 impl HubHandle {
+    /// How far the core has come, whenever [`Core::news`] may find something.
+    pub(crate) fn revisions(&self) -> watch::Receiver<Revision> {
+        self.revisions.clone()
+    }
+
     /// Tells what happened. Once the hub is gone there is nobody to tell.
     pub(crate) async fn tell(&self, event: Event) {
         let _ = self.inbox.send(Inbound::Event(event)).await;
@@ -141,6 +148,14 @@ impl HubHandle {
     }
 }
 
+/// Waits until then; for ever, if there is no such moment.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The hub, or the session that was to answer, has ended before it did.
 fn gone() -> Refusal {
     Refusal::session_closed()
@@ -158,11 +173,13 @@ pub(crate) struct Hub {
     /// What sessions were told to close and have not reported yet.
     closing: HashMap<SessionId, BTreeSet<Identity>>,
     mending: Mending,
+    revisions: watch::Sender<Revision>,
 }
 
 impl Hub {
     pub(crate) fn new(core: Core, drivers: Drivers) -> (Hub, HubHandle) {
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        let (revisions, seen) = watch::channel(core.revision());
         let hub = Hub {
             core,
             started: Instant::now(),
@@ -173,8 +190,9 @@ impl Hub {
             owners: HashMap::new(),
             closing: HashMap::new(),
             mending: Mending::new(drivers),
+            revisions,
         };
-        (hub, HubHandle { inbox: sender, requests: Arc::default() })
+        (hub, HubHandle { inbox: sender, requests: Arc::default(), revisions: seen })
     }
 
     /// Serves until told to stop, then ends every session and serves on until all are closed.
@@ -205,6 +223,9 @@ impl Hub {
                     self.session_ended(task);
                 }
                 Some(done) = self.mending.next() => self.apply(done),
+                () = at(self.core.deadline().map(|Moment(due)| self.started + due)) => {
+                    self.apply(Event::DeadlineReached);
+                }
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     for session in self.routes.keys().copied().collect::<Vec<_>>() {
@@ -267,7 +288,10 @@ impl Hub {
             }
         }
         let now = Moment(self.started.elapsed());
-        for effect in self.core.apply(now, event) {
+        let effects = self.core.apply(now, event);
+        let revision = self.core.revision();
+        self.revisions.send_if_modified(|seen| mem::replace(seen, revision) != revision);
+        for effect in effects {
             self.hand_out(effect);
         }
     }
