@@ -54,6 +54,12 @@ pub(crate) trait Answering {
     /// Answers one call.
     async fn answer(&self, envelope: Envelope, encoding: Encoding) -> Outcome;
 
+    /// How long the peer may say nothing while no call of its own is being answered, if it has said that it
+    /// will not.
+    fn silence_limit(&self) -> Option<Duration> {
+        None
+    }
+
     /// The peer has gone while its call is being answered. Whatever it held is given back now.
     fn lost(&self) {}
 }
@@ -126,6 +132,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 return wire.flush().await;
             }
             Err(WireError::Closed) => return Ok(()),
+            Err(error @ WireError::Silent(_)) => {
+                info!(%error, "another broker is given up");
+                return Err(error);
+            }
             Err(error) => return Err(error),
         };
         let envelope = match read(payload, site, &mut encoding).await {
@@ -138,6 +148,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         };
         let silent = envelope.asynchronous();
         let outcome = answer(wire, &answering, envelope, encoding).await;
+        wire.set_silence_limit(answering.silence_limit());
         let (Outcome::Answer(reply) | Outcome::LastAnswer(reply) | Outcome::Stop(reply)) = &outcome else {
             return wire.flush().await;
         };

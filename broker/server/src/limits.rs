@@ -45,3 +45,24 @@ pub(crate) const DIGESTS_AT_ONCE: usize = 128;
 
 /// A frame above this is read in its turn: the others would notice the milliseconds it takes.
 pub(crate) const LARGE_FRAME_BYTES: usize = 1 << 20;
+
+/// How long another broker may take before somebody else is asked too: a dead one must not delay what another
+/// can serve by more than 5 ms, and one hop takes less than one.
+pub(crate) const PEER_SLOW_AFTER: Duration = Duration::from_millis(3);
+
+/// How long another broker may take to answer a question, from dialling to the last reply. Original clients
+/// and sessions allow 5 s for a reply.
+pub(crate) const PEER_ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// How many questions may be under way to one other broker at once; further ones wait within their time.
+/// Original brokers do not pass on where a question has been: this bounds a loop through them.
+pub(crate) const ASKS_AT_ONCE_MAX: usize = 64;
+
+/// The longest reply to a question: 64 profiles with all their members need a tenth of it.
+pub(crate) const PEER_FRAME_BYTES_MAX: usize = 4 << 20;
+
+/// Values in one reply to a question.
+pub(crate) const PEER_VALUES_MAX: usize = 1 << 18;
+
+/// How many brokers a question may come through: more than any lab has in a row.
+pub(crate) const VIA_MAX: usize = 16;

@@ -30,6 +30,9 @@ pub(crate) enum WireError {
     /// The peer does not take what it is sent.
     #[error("the peer took nothing for {} s", SEND_STALL_LIMIT.as_secs())]
     Stalled,
+    /// The peer has said nothing for as long as it announced itself.
+    #[error("the peer was silent for {} s", .0.as_secs())]
+    Silent(Duration),
     /// The connection broke.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -42,16 +45,22 @@ pub(crate) struct Wire<S> {
     input: BytesMut,
     output: BytesMut,
     frame_bytes_max: usize,
+    silence_limit: Option<Duration>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S, frame_bytes_max: usize) -> Wire<S> {
-        Wire { stream, input: BytesMut::new(), output: BytesMut::new(), frame_bytes_max }
+        Wire { stream, input: BytesMut::new(), output: BytesMut::new(), frame_bytes_max, silence_limit: None }
     }
 
     /// From now on frames of this size are accepted.
     pub(crate) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
+    }
+
+    /// From now on nobody waits for a frame from a peer that says nothing for so long.
+    pub(crate) fn set_silence_limit(&mut self, limit: Option<Duration>) {
+        self.silence_limit = limit;
     }
 
     /// Where to put frames to be sent. They leave with the next flush, or before the peer is waited for.
@@ -92,7 +101,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return Ok(payload);
             }
             self.flush().await?;
-            self.read_some().await?;
+            match self.silence_limit {
+                None => self.read_some().await?,
+                Some(limit) => {
+                    timeout(limit, self.read_some()).await.map_err(|_| WireError::Silent(limit))??;
+                }
+            }
         }
     }
 
@@ -193,6 +207,26 @@ mod tests {
         let stalled = timeout(SEND_STALL_LIMIT * 2, wire.flush()).await;
         assert!(matches!(stalled, Ok(Err(WireError::Stalled))), "{stalled:?}");
         assert_eq!(begun.elapsed(), SEND_STALL_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_not_to_be_silent_may_be_slow_but_not_silent() {
+        let (mut peer, ours) = duplex(64);
+        let mut wire = Wire::new(ours, 16);
+        let limit = Duration::from_secs(12);
+        wire.set_silence_limit(Some(limit));
+        let slow = tokio::spawn(async move {
+            for byte in framed(b"slow") {
+                tokio::time::sleep(limit * 2 / 3).await;
+                peer.write_all(&[byte]).await.unwrap();
+            }
+            peer
+        });
+        assert_eq!(wire.frame().await.unwrap(), &b"slow"[..]);
+        let _peer = slow.await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert!(matches!(wire.frame().await, Err(WireError::Silent(_))));
+        assert_eq!(begun.elapsed(), limit);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! `get`, `yield_resources` and `close_session`. (Specification 4.1, 5.1, 5.10.)
 
 use ave_core::{Door, Granted};
-use ave_profile::{Map, Profile, Refusal, RefusalKind, Value, Want, weighed};
+use ave_profile::{BrokerId, Map, Profile, Refusal, RefusalKind, Value, Want, weighed};
 use ave_protocol::arguments::Bound;
 use ave_protocol::error::Fault;
 use ave_protocol::message::{Encoding, Reply};
@@ -20,6 +20,7 @@ pub(crate) async fn get(
     client: &Client,
     method: Method,
     bound: Result<Bound, Fault>,
+    via: Result<Vec<BrokerId>, Refusal>,
     encoding: Encoding,
 ) -> Outcome {
     let Some(session) = client.session().await else { return Outcome::Close };
@@ -28,7 +29,11 @@ pub(crate) async fn get(
         (Ok(bound), _) => Want::of_get(&bound.rest()),
         (Err(fault), _) => Err(Refusal::new(RefusalKind::Driver(fault.kind), fault.message)),
     };
-    match client.site.hub.get(session.id, want, random_u64(), Vec::new()).await {
+    let (want, via) = match via {
+        Ok(via) => (want, via),
+        Err(refusal) => (want.and(Err(refusal)), Vec::new()),
+    };
+    match client.site.hub.get(session.id, want, random_u64(), via).await {
         Ok(groups) => Outcome::Answer(Reply::Result(shape(session, method, groups, encoding))),
         Err(refusal) => {
             info!(session = %session.id, kind = refusal.kind.as_str(), why = brief(&refusal.message), "refused");

@@ -1,6 +1,8 @@
 //! Calls at the broker: the checks of 2.3, the rights of 2.5, and the way to whoever does the work.
 
+use std::mem;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ave_profile::{Map, Refusal, SessionId, Value};
 use ave_protocol::arguments::Bound;
@@ -8,7 +10,7 @@ use ave_protocol::error::Fault;
 use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
 
 use crate::calls::table::{self, INTERNAL, Method, Rights, SESSION_ONLY};
-use crate::calls::{allocation, lists, reports};
+use crate::calls::{allocation, beside, lists, reports};
 use crate::connection::{Answering, Outcome};
 use crate::keys::Caller;
 use crate::session::{Session, SessionHandle};
@@ -19,6 +21,7 @@ pub(crate) struct Client {
     pub(crate) site: Arc<Site>,
     caller: Caller,
     session: OnceLock<Arc<SessionHandle>>,
+    silence_limit: OnceLock<Duration>,
 }
 
 /// Whatever ended the connection, its session ends too.
@@ -30,7 +33,7 @@ impl Drop for Client {
 
 impl Answering for Client {
     async fn answer(&self, envelope: Envelope, encoding: Encoding) -> Outcome {
-        let call = match envelope.check(Place::Broker) {
+        let mut call = match envelope.check(Place::Broker) {
             Ok(call) => call,
             Err(text) => return Outcome::Answer(Reply::Plain(text)),
         };
@@ -47,11 +50,16 @@ impl Answering for Client {
         if !self.may(rpc.rights, rpc.method) {
             return Outcome::Answer(Reply::Plain("not authorized to make this call".to_owned()));
         }
+        let further = mem::take(&mut call.further);
         let arguments = match call.arguments() {
             Ok(arguments) => arguments,
             Err(text) => return Outcome::Answer(Reply::Plain(text)),
         };
-        self.make(rpc.method, rpc.signature.bind(arguments), encoding).await
+        self.make(rpc.method, rpc.signature.bind(arguments), &further, encoding).await
+    }
+
+    fn silence_limit(&self) -> Option<Duration> {
+        self.silence_limit.get().copied()
     }
 
     fn lost(&self) {
@@ -63,7 +71,7 @@ impl Answering for Client {
 
 impl Client {
     pub(crate) fn new(site: Arc<Site>, caller: Caller) -> Client {
-        Client { site, caller, session: OnceLock::new() }
+        Client { site, caller, session: OnceLock::new(), silence_limit: OnceLock::new() }
     }
 
     /// The client's session; `None` on connections that showed a key.
@@ -91,6 +99,13 @@ impl Client {
         stranger || (session_call && self.site.ports.is_none())
     }
 
+    /// Another broker, which says how long it is never silent; its first word counts.
+    fn announce(&self, silence_limit_s: Option<&Value>) {
+        if let Some(limit) = beside::silence_limit(silence_limit_s) {
+            let _ = self.silence_limit.set(limit);
+        }
+    }
+
     fn may(&self, rights: Rights, method: Method) -> bool {
         match (rights, &self.caller) {
             (Rights::Everybody | Rights::Clients, _) => true,
@@ -101,11 +116,20 @@ impl Client {
         }
     }
 
-    async fn make(&self, method: Method, bound: Result<Bound, Fault>, encoding: Encoding) -> Outcome {
+    async fn make(
+        &self,
+        method: Method,
+        bound: Result<Bound, Fault>,
+        further: &Map,
+        encoding: Encoding,
+    ) -> Outcome {
         use Method::*;
         let site = &*self.site;
         let result = match (method, bound) {
-            (Get | GetMulti, bound) => return allocation::get(self, method, bound, encoding).await,
+            (Get | GetMulti, bound) => {
+                self.announce(further.get("silence_limit_s"));
+                return allocation::get(self, method, bound, beside::via(further), encoding).await;
+            }
             (_, Err(fault)) => return fault.into(),
             (Stop, Ok(_)) => return Outcome::Stop(Reply::Result(Value::Bool(true))),
             (GetVersion, Ok(_)) => Ok(Value::Int(1)),

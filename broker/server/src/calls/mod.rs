@@ -1,6 +1,7 @@
 //! What can be called: at the broker, and at a session.
 
 mod allocation;
+mod beside;
 pub(crate) mod broker;
 mod lists;
 mod reports;

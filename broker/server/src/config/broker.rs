@@ -28,7 +28,7 @@ const OPEN_LIMIT_S_MAX: u64 = 600;
 const SILENCE_LIMIT_S: u64 = 12;
 
 /// The longest silence that makes sense: equipment held by a site that is gone helps nobody.
-const SILENCE_LIMIT_S_MAX: u64 = 300;
+pub(crate) const SILENCE_LIMIT_S_MAX: u64 = 300;
 
 /// Where Linux shows what is plugged into USB.
 const USB_DEVICES: &str = "/sys/bus/usb/devices";

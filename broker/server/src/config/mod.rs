@@ -25,6 +25,7 @@ pub mod workspace;
 
 use adb_server::AdbServerConfig;
 pub use authkeys::AuthKeys;
+pub(crate) use broker::SILENCE_LIMIT_S_MAX;
 pub use broker::{BrokerConfig, Policy, Remote};
 pub use descriptors::Types;
 use devantech::DevantechConfig;

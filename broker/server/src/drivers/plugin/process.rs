@@ -124,7 +124,7 @@ impl Process {
             WireError::Frame(error) => {
                 Lost::misbehaved(format_args!("{error} (its standard output is for frames only)"))
             }
-            WireError::Stalled => Lost::misbehaved(error),
+            WireError::Stalled | WireError::Silent(_) => Lost::misbehaved(error),
         }
     }
 }
