@@ -18,7 +18,8 @@ pub struct Door {
 }
 
 impl Door {
-    fn parse(members: &Map) -> Option<Door> {
+    /// Reads `address`, `authkey` and, if it is there, `session`; `None` if they are not what they should be.
+    pub fn parse(members: &Map) -> Option<Door> {
         let [Value::Text(host), Value::Int(port)] = members.get("address")?.as_list()? else { return None };
         let key = Secret::new(members.get("authkey")?.as_str()?.to_owned());
         let session = members.get("session").and_then(Value::as_str).and_then(|id| id.parse().ok());
@@ -50,13 +51,17 @@ impl Grant {
 }
 
 /// One group's part of what a broker answers to `get`.
-pub(crate) struct Allotment {
-    pub(crate) door: Door,
-    pub(crate) resources: Vec<Value>,
+#[derive(Clone, Debug)]
+pub struct Allotment {
+    /// The session that holds the pieces, or knows who does.
+    pub door: Door,
+    /// The profiles to name there.
+    pub resources: Vec<Value>,
 }
 
 impl Allotment {
-    pub(crate) fn parse(value: Value) -> Option<Allotment> {
+    /// Reads the part; `None` if it is none.
+    pub fn parse(value: Value) -> Option<Allotment> {
         let Value::Map(mut members) = value else { return None };
         let Value::List(resources) = members.remove("resources")? else { return None };
         Some(Allotment { door: Door::parse(&members)?, resources })

@@ -31,6 +31,6 @@ pub use ave_protocol::handshake::Credential;
 pub use broker::Broker;
 pub use connection::Connection;
 pub use error::ClientError;
-pub use grant::{Door, Grant};
+pub use grant::{Allotment, Door, Grant};
 pub use options::{Interrupt, Options};
 pub use proxy::{Liveness, Proxy};

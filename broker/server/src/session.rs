@@ -2,6 +2,7 @@
 //! ends the session. Decides nothing: it obeys the hub and reports what it has done, once each.
 
 mod handle;
+mod links;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use crate::piece::Piece;
 use crate::site::Site;
 
 use handle::Question;
-pub(crate) use handle::SessionHandle;
+pub(crate) use handle::{Held, SessionHandle};
+use links::{Links, Stuck};
 
 /// Equipment that did not open, and the client that waits for it.
 type OpenFailure = (Refusal, Option<Reply>);
@@ -41,6 +43,7 @@ pub(crate) struct Session {
     driving: JoinSet<Result<(), String>>,
     driven: HashMap<task::Id, Identity>,
     answering: JoinSet<Option<OpenFailure>>,
+    links: Links,
     stop_calls: CancellationToken,
     /// The pieces still to be closed, once the session is ending.
     ending: Option<VecDeque<Identity>>,
@@ -65,6 +68,7 @@ impl Session {
             driving: JoinSet::new(),
             driven: HashMap::new(),
             answering: JoinSet::new(),
+            links: Links::default(),
             stop_calls: CancellationToken::new(),
             ending: None,
         };
@@ -97,6 +101,7 @@ impl Session {
                         self.answer_when_closed(reply, refusal);
                     }
                 }
+                Some(ended) = self.links.ended() => self.link_ended(ended),
                 () = over.cancelled(), if !told && self.ending.is_none() => {
                     told = true;
                     self.site.hub.tell(Event::SessionEnded { session: self.id() }).await;
@@ -131,18 +136,36 @@ impl Session {
             Effect::Yielded { outcome, .. } => {
                 let outcome = outcome.map(Answer::Yielded);
                 let closing = self.pieces.values().filter(|piece| piece.close.is_cancelled());
-                let closed: Vec<_> = closing.map(|piece| piece.closed.clone()).collect();
+                let closed: Vec<_> =
+                    closing.map(|piece| piece.closed.clone()).chain(self.links.take_leaving()).collect();
                 if closed.is_empty() {
                     return respond(reply, outcome);
                 }
                 self.answering.spawn(async move {
-                    let _ = timeout(CLOSE_WAIT, join_all(closed.iter().map(|piece| piece.cancelled()))).await;
+                    let all = join_all(closed.iter().map(CancellationToken::cancelled));
+                    let _ = timeout(CLOSE_WAIT, all).await;
                     respond(reply, outcome);
                     None
                 });
             }
             Effect::End { items, .. } => self.end(items).await,
-            _ => {} // not a session's business
+            effect if self.ending.is_none() => {
+                if let Err(Stuck) = self.links.obey(&self.site, effect) {
+                    warn!(session = %self.id(), "a link to another broker is stuck");
+                    self.handle.end();
+                }
+            }
+            _ => {} // there are no links any more
+        }
+    }
+
+    /// Whoever waits for that link's answer is told so by the end of the session.
+    fn link_ended(&mut self, ended: Result<(), JoinError>) {
+        if let Err(failed) = ended
+            && failed.is_panic()
+        {
+            warn!(session = %self.id(), "a link to another broker panicked");
+            self.handle.end();
         }
     }
 
@@ -154,7 +177,9 @@ impl Session {
         }
         let mut opening = Vec::new();
         for granted in groups.iter().flatten().filter(|granted| !granted.again) {
-            if let Some(opened) = self.open_piece(granted) {
+            if let Some(peer) = &granted.at {
+                info!(session = %self.id(), item = %granted.item, %peer, "granted by another broker");
+            } else if let Some(opened) = self.open_piece(granted) {
                 let item = granted.item.clone();
                 opening.push(async move {
                     let failed = || Err(Refusal::exception(format!("the driver of {item} failed")));
@@ -218,8 +243,8 @@ impl Session {
         match question {
             Question::Holds { items, reply } => {
                 let held =
-                    |item: &Option<Identity>| item.as_ref().is_some_and(|item| self.held(item).is_some());
-                let _ = reply.send(items.iter().map(held).collect());
+                    |item: Option<Identity>| item.map_or(Held::Nowhere, |item| self.whereabouts(&item));
+                let _ = reply.send(items.into_iter().map(held).collect());
             }
             Question::Call { item, call } => {
                 let Some(piece) = self.held(&item) else { return }; // the dropped reply says so
@@ -230,6 +255,14 @@ impl Session {
                 };
                 let _ = call.reply.send(Message::Fault(Refusal::exception(text).into()));
             }
+        }
+    }
+
+    fn whereabouts(&self, item: &Identity) -> Held {
+        match self.links.entry(item) {
+            _ if self.held(item).is_some() => Held::Here,
+            Some(entry) => Held::There(entry),
+            None => Held::Nowhere,
         }
     }
 
@@ -247,6 +280,7 @@ impl Session {
         self.handle.cut.cancel();
         self.handle.connections.close();
         self.stop_calls.cancel();
+        self.links.hang_up().await;
         self.ending = Some(items.into());
         self.close_next().await;
     }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::hub::HubHandle;
 use crate::keys::Keys;
+use crate::peers::Turns;
 use crate::ports::Ports;
 
 /// One broker, seen from inside.
@@ -24,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) address: (String, u16),
     /// Ports of their own for sessions, if the lab wants that.
     pub(crate) ports: Option<Ports>,
+    /// Whose turn it is to ask another broker.
+    pub(crate) turns: Turns,
     /// Whose turn it is to have a large frame read.
     pub(crate) large_frames: Semaphore,
     /// Cancelled when the broker is to stop.

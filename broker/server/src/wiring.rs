@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ave_core::{Core, Event};
-use ave_profile::BrokerId;
+use ave_profile::{Address, BrokerId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::bench::Bench;
-use crate::config::Config;
 use crate::config::workspace::WorkspaceConfig;
+use crate::config::{Config, Policy};
 use crate::daemon::Hickup;
 use crate::diagnostics;
 use crate::gate;
 use crate::hub::Hub;
 use crate::inventory::Inventory;
 use crate::keys::Keys;
+use crate::peers::Turns;
 use crate::ports::Ports;
 use crate::sightings::Sightings;
 use crate::site::{Site, random_u64};
@@ -56,6 +57,7 @@ pub async fn serve(
         drivers,
         hub: handle,
         id,
+        turns: Turns::default(),
         large_frames: Semaphore::new(1),
         stop: stop.clone(),
         config,
@@ -87,12 +89,15 @@ pub async fn serve(
     served
 }
 
-/// Tells the core what this host has.
+/// Tells the core what this host has, and whom to ask for what it has not.
 async fn furnish(site: &Site) {
     let config = &site.config;
     site.hub.tell(Event::StacksSet { stacks: config.broker.stacks.clone() }).await;
     let profile = config.workspace.as_ref().map(WorkspaceConfig::generic_profile);
     site.hub.tell(Event::WorkspaceProfileSet { profile }).await;
+    let forward = config.broker.remote.as_ref().filter(|remote| matches!(remote.policy, Policy::Forward));
+    let target = forward.map(|remote| Address::new(&remote.host, remote.port));
+    site.hub.tell(Event::ForwardSet { target }).await;
 }
 
 fn stop_on_signals(stop: CancellationToken) -> Result<tokio::task::JoinHandle<()>> {

@@ -11,7 +11,7 @@ use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
 
 use super::allocation::{entry, given_back, profile, profiles};
 use crate::connection::{Answering, Outcome};
-use crate::session::SessionHandle;
+use crate::session::{Held, SessionHandle};
 use crate::site::Site;
 
 /// A connection to a session. Without one it is somebody who does not have the key.
@@ -88,17 +88,22 @@ impl Proxy {
     ) -> Result<Value, Refusal> {
         let profiles = profiles(wanted)?;
         let items = profiles.iter().map(|profile| self.site.kinds.identity(profile)).collect();
-        let held = session.holds(items).await;
-        let entry = |(profile, held): (Profile, bool)| {
-            if !held {
-                let text = format!("INTERNAL ERROR: no local resource {profile}");
-                return Err(Refusal::exception(text));
+        let mut held = session.holds(items).await.into_iter();
+        let entry = |profile: Profile| match held.next().unwrap_or(Held::Nowhere) {
+            Held::Nowhere => Err(Refusal::exception(format!("INTERNAL ERROR: no local resource {profile}"))),
+            Held::Here => {
+                let mut map = entry(session, encoding);
+                map.insert("profile".to_owned(), profile.into());
+                Ok(Value::Map(map))
             }
-            let mut map = entry(session, encoding);
-            map.insert("profile".to_owned(), profile.into());
-            Ok(Value::Map(map))
+            Held::There(mut map) => {
+                if encoding != Encoding::MessagePack {
+                    map.remove("session");
+                }
+                Ok(Value::Map(map))
+            }
         };
-        profiles.into_iter().zip(held).map(entry).collect::<Result<Vec<_>, _>>().map(Value::List)
+        profiles.into_iter().map(entry).collect::<Result<Vec<_>, _>>().map(Value::List)
     }
 
     async fn yield_resources(&self, session: &SessionHandle, bound: Bound) -> Result<Value, Refusal> {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ave_profile::{Identity, SessionId};
+use ave_profile::{Identity, Map, SessionId};
 use ave_protocol::handshake::{Answer, Salt, Secret, Verifier};
 use ave_protocol::message::{Call, Reply};
 use tokio::sync::{mpsc, oneshot};
@@ -84,12 +84,11 @@ impl SessionHandle {
         self.address.get_or_init(|| address);
     }
 
-    /// Which of these pieces it holds.
-    pub(crate) async fn holds(&self, items: Vec<Option<Identity>>) -> Vec<bool> {
+    /// Where these pieces are, as far as it holds them. Fewer, if it has ended.
+    pub(crate) async fn holds(&self, items: Vec<Option<Identity>>) -> Vec<Held> {
         let (reply, answer) = oneshot::channel();
-        let none = vec![false; items.len()];
         let _ = self.questions.send(Question::Holds { items, reply }).await;
-        answer.await.unwrap_or(none)
+        answer.await.unwrap_or_default()
     }
 
     /// Has a piece make a call. `None` if the session does not hold it.
@@ -101,8 +100,19 @@ impl SessionHandle {
     }
 }
 
+/// Where a piece is, for the session that is asked about it.
+pub(crate) enum Held {
+    /// It does not hold it.
+    Nowhere,
+    /// It drives it itself.
+    Here,
+    /// Another broker's session drives it, or knows who does: how to reach that one, as it said so. Not to be
+    /// printed.
+    There(Map),
+}
+
 /// What a connection that has shown the key may ask.
 pub(super) enum Question {
-    Holds { items: Vec<Option<Identity>>, reply: oneshot::Sender<Vec<bool>> },
+    Holds { items: Vec<Option<Identity>>, reply: oneshot::Sender<Vec<Held>> },
     Call { item: Identity, call: PieceCall },
 }

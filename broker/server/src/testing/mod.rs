@@ -2,6 +2,7 @@
 //! `wlan`, and guests who talk over pipes. Time is the test's own.
 
 pub(crate) mod far;
+mod forwarding;
 mod guest;
 mod load;
 mod mending;
@@ -10,8 +11,8 @@ mod sessions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ave_core::{Core, Source};
-use ave_profile::{BrokerId, KindTable, Profile};
+use ave_core::{Core, Event, Source};
+use ave_profile::{Address, BrokerId, KindTable, Profile};
 use ave_protocol::handshake::Secret;
 use serde_json::json;
 use tokio::io::duplex;
@@ -23,8 +24,10 @@ use crate::config::{Config, Paths};
 use crate::connection::{self, Entrance};
 use crate::drivers::Drivers;
 use crate::drivers::fake::{Fake, Story};
+use crate::gate;
 use crate::hub::Hub;
 use crate::keys::Keys;
+use crate::peers::Turns;
 use crate::site::Site;
 
 use guest::Guest;
@@ -41,10 +44,26 @@ struct House {
 impl House {
     /// A broker with one piece for each (name, fault).
     async fn new(pieces: &[(&str, &str)]) -> House {
+        House::furnished(pieces, 4000).await
+    }
+
+    /// A broker with these pieces that others reach over the loopback interface, and that asks whoever is at
+    /// the port `forward` for what it has not. It has real time: sockets know no other.
+    async fn in_town(pieces: &[&str], forward: Option<u16>) -> House {
+        let listener = gate::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let pieces: Vec<_> = pieces.iter().map(|name| (*name, "")).collect();
+        let house = House::furnished(&pieces, listener.local_addr().unwrap().port()).await;
+        let target = forward.map(|port| Address::new("127.0.0.1", port));
+        house.site.hub.tell(Event::ForwardSet { target }).await;
+        tokio::spawn(gate::serve_broker(listener, house.site.clone()));
+        house
+    }
+
+    async fn furnished(pieces: &[(&str, &str)], port: u16) -> House {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::new(home.path());
         std::fs::create_dir_all(paths.config()).unwrap();
-        let config = json!({"port": 4000, "host": "localhost"});
+        let config = json!({"port": port, "host": "127.0.0.1"});
         std::fs::write(paths.broker_json(), config.to_string()).unwrap();
         std::fs::write(paths.authkeys_json(), json!({"admin": ADMIN}).to_string()).unwrap();
         let workspace = json!({"root": "~/workspaces", "tools": {}});
@@ -53,7 +72,7 @@ impl House {
         let fake = Fake::default();
         let story = fake.story.clone();
         let drivers = Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)]));
-        let (hub, handle) = Hub::new(Core::new(kinds.clone(), BrokerId(1)), drivers.clone());
+        let (hub, handle) = Hub::new(Core::new(kinds.clone(), BrokerId(port.into())), drivers.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.run(stop.clone()));
         let site = Arc::new(Site {
@@ -62,9 +81,10 @@ impl House {
             keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
             drivers,
             hub: handle,
-            id: BrokerId(1),
-            address: ("localhost".to_owned(), 4000),
+            id: BrokerId(port.into()),
+            address: ("127.0.0.1".to_owned(), port),
             ports: None,
+            turns: Turns::default(),
             large_frames: Semaphore::new(1),
             stop,
         });
@@ -80,6 +100,11 @@ impl House {
         let (ours, theirs) = duplex(1 << 16);
         tokio::spawn(connection::serve(ours, Entrance::Broker, self.site.clone()));
         Guest::enter(theirs, key).await
+    }
+
+    /// Where it is reached.
+    fn port(&self) -> u16 {
+        self.site.address.1
     }
 
     /// Which pieces can be had now.

@@ -1,0 +1,127 @@
+//! What other brokers answer, read with suspicion: they may be older, broken, or hostile.
+
+use ave_client::{Allotment, Door};
+use ave_core::Setback;
+use ave_profile::{Identity, KindTable, Map, Profile, Refusal, RefusalKind, Value};
+use ave_protocol::error::Fault;
+
+use super::dial::LineError;
+
+/// How the refusals of original sessions begin, which say `Exit` whatever the reason. (Specification 5.9.)
+const BUSY: [&str; 4] = [
+    "all such equipment busy",
+    "cannot allocate all equipment together",
+    "equipment shares collateral",
+    "resource already allocated",
+];
+const NO_SUCH: [&str; 2] = ["no such resource", "no such workspace"];
+
+/// How an original session begins to say that it could not ask somebody else; our own core says it too.
+const FAILED: &str = "Broker connection failed";
+
+/// A piece at another broker.
+pub(super) struct Entry {
+    pub(super) item: Identity,
+    pub(super) profile: Profile,
+    /// `address`, `authkey`, `profile` and perhaps `session`, as they came. Not to be printed.
+    pub(super) members: Map,
+}
+
+/// Reads the answer to a question for these groups: the session's door, and what to name there.
+pub(super) fn allotments(
+    answer: Value,
+    groups: &[Vec<Profile>],
+) -> Result<(Door, Vec<Vec<Value>>), LineError> {
+    let parts = match (answer, groups) {
+        (part, [_]) => vec![part],
+        (Value::List(parts), _) => parts,
+        (other, _) => return Err(nonsense("a list of groups", other.type_name())),
+    };
+    if parts.len() != groups.len() {
+        return Err(nonsense(&format!("{} groups", groups.len()), &parts.len().to_string()));
+    }
+    let parts: Option<Vec<_>> = parts.into_iter().map(Allotment::parse).collect();
+    let parts = parts.ok_or_else(|| nonsense("a session's address, key and resources", "something else"))?;
+    let door = parts.first().map(|part| part.door.clone());
+    let door = door.ok_or_else(|| nonsense("a grant", "nothing"))?;
+    for (part, group) in parts.iter().zip(groups) {
+        if part.resources.len() != group.len() {
+            let wanted = format!("{} resources in a group", group.len());
+            return Err(nonsense(&wanted, &part.resources.len().to_string()));
+        }
+        if !is_same(&part.door, &door) {
+            return Err(nonsense("one session", "several"));
+        }
+    }
+    Ok((door, parts.into_iter().map(|part| part.resources).collect()))
+}
+
+/// Reads what a session says about the pieces of these groups, which it lists in one row.
+pub(super) fn entries(
+    answer: Value,
+    groups: &[Vec<Profile>],
+    kinds: &KindTable,
+) -> Result<Vec<Vec<Entry>>, LineError> {
+    let Value::List(found) = answer else { return Err(nonsense("a list of entries", answer.type_name())) };
+    let wanted: usize = groups.iter().map(Vec::len).sum();
+    if found.len() != wanted {
+        return Err(nonsense(&format!("{wanted} entries"), &found.len().to_string()));
+    }
+    let mut found = found.into_iter();
+    let group = |group: &Vec<Profile>| {
+        group.iter().zip(found.by_ref()).map(|(asked, value)| entry(asked, value, kinds)).collect()
+    };
+    groups.iter().map(group).collect()
+}
+
+fn entry(asked: &Profile, value: Value, kinds: &KindTable) -> Result<Entry, LineError> {
+    let Value::Map(mut members) = value else { return Err(nonsense("an entry", value.type_name())) };
+    if Door::parse(&members).is_none() {
+        return Err(nonsense("an address and a key", "something else"));
+    }
+    if members.get("session").is_some_and(|session| session.as_str().is_none_or(|id| id.len() > 16)) {
+        members.remove("session");
+    }
+    let Some(Value::Map(profile)) = members.get("profile") else { return Err(nonsense("a profile", "none")) };
+    let profile = Profile(profile.clone());
+    match kinds.identity(&profile) {
+        Some(item) if profile.kind() == asked.kind() => Ok(Entry { item, profile, members }),
+        _ => Err(nonsense(&format!("a piece of type {:?}", asked.kind().unwrap_or_default()), "another")),
+    }
+}
+
+/// Whether two doors lead to one session.
+pub(super) fn is_same(one: &Door, other: &Door) -> bool {
+    one.address == other.address && one.key.expose() == other.key.expose()
+}
+
+pub(super) fn nonsense(wanted: &str, found: &str) -> LineError {
+    LineError::Lost(format!("it answered nonsense: wanted {wanted}, found {found}"))
+}
+
+/// What a failed question means to the client who waits for it. (Specification 5.9.)
+pub(super) fn setback(error: LineError) -> Setback {
+    match error {
+        LineError::Fault(fault) => refused(fault),
+        other => Setback::Unreachable(other.to_string()),
+    }
+}
+
+fn refused(fault: Fault) -> Setback {
+    let begins = |texts: &[&str]| texts.iter().any(|text| fault.message.starts_with(text));
+    let kind = match fault.kind.as_str() {
+        "Busy" => RefusalKind::Busy,
+        "NoSuch" => RefusalKind::NoSuch,
+        "Exit" if begins(&BUSY) => RefusalKind::Busy,
+        "Exit" if begins(&NO_SUCH) => RefusalKind::NoSuch,
+        "Exit" => {
+            let why = fault.message.strip_prefix(FAILED).map(|rest| rest.trim_start_matches([':', ' ']));
+            return Setback::Unreachable(why.unwrap_or(&fault.message).to_owned());
+        }
+        "Exception" if begins(&["session closed"]) => return Setback::Unreachable(fault.message),
+        "Restarting" => RefusalKind::Restarting,
+        "Exception" => RefusalKind::Exception,
+        other => RefusalKind::Driver(other.to_owned()),
+    };
+    Setback::Refused(Refusal { kind, message: fault.message, details: fault.details })
+}

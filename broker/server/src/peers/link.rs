@@ -1,0 +1,188 @@
+//! A session's link to one other broker: the task that asks there, keeps what was granted, and gives it back.
+//! It belongs to its session; dropping it hangs up.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ave_core::{Event, Setback};
+use ave_profile::{Address, AskId, BrokerId, Identity, Map, Profile, SessionId, Value};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::DropGuard;
+use tracing::info;
+
+use super::answer::{Entry, setback};
+use super::dial::LineError;
+use super::visit::Visit;
+use crate::limits::{PEER_ANSWER_LIMIT, PEER_SLOW_AFTER};
+use crate::log::brief;
+use crate::site::Site;
+
+/// What a link is to do, one after the other.
+pub(crate) enum Errand {
+    /// Ask for all of these groups, and report how it went.
+    Ask { ask: AskId, groups: Vec<Vec<Profile>>, via: Vec<BrokerId> },
+    /// Give these pieces back; `done` is dropped when nothing is left to wait for.
+    GiveBack { profiles: Vec<Arc<Profile>>, done: DropGuard },
+}
+
+/// How to reach each piece that is held through a link: what the session there said, unchanged.
+#[derive(Clone, Default)]
+pub(crate) struct Entries(Arc<Mutex<BTreeMap<Identity, Map>>>);
+
+impl Entries {
+    /// How to reach this piece, if it is held.
+    pub(crate) fn of(&self, item: &Identity) -> Option<Map> {
+        self.lock().get(item).cloned()
+    }
+
+    /// Forgets a piece.
+    pub(crate) fn remove(&self, item: &Identity) {
+        self.lock().remove(item);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Identity, Map>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One link's task.
+pub(crate) struct Link {
+    site: Arc<Site>,
+    session: SessionId,
+    peer: Address,
+    errands: mpsc::Receiver<Errand>,
+    entries: Entries,
+    turns: Arc<Semaphore>,
+    /// Begins with the first question, and again with the first after it was cut short.
+    visit: Option<Visit>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        site: Arc<Site>,
+        session: SessionId,
+        peer: Address,
+        errands: mpsc::Receiver<Errand>,
+        entries: Entries,
+    ) -> Link {
+        let turns = site.turns.at(&peer);
+        Link { site, session, peer, errands, entries, turns, visit: None }
+    }
+
+    /// Runs errands until nobody can give any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let errand = tokio::select! {
+                errand = self.errands.recv() => errand,
+                lost = over(&mut self.visit) => {
+                    self.lost(&lost).await;
+                    continue;
+                }
+            };
+            match errand {
+                Some(Errand::Ask { ask, groups, via }) => self.ask(ask, &groups, &via).await,
+                Some(Errand::GiveBack { profiles, done }) => {
+                    self.give_back(profiles).await;
+                    drop(done);
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Asks, and reports exactly once how it went. Any failure ends the stay: the other broker would answer
+    /// "session closed" from then on.
+    async fn ask(&mut self, ask: AskId, groups: &[Vec<Profile>], via: &[BrokerId]) {
+        let outcome = match self.get_in_time(ask, groups, via).await {
+            Ok(granted) => Ok(self.keep(granted)),
+            Err(error) => {
+                self.visit = None;
+                self.entries.lock().clear();
+                Err(setback(error))
+            }
+        };
+        let (session, peer) = (self.session, &self.peer);
+        match &outcome {
+            Ok(_) => {}
+            Err(Setback::Refused(refusal)) => {
+                let why = brief(&refusal.message);
+                info!(%session, %peer, kind = refusal.kind.as_str(), why, "refused by another broker");
+            }
+            Err(Setback::Unreachable(why)) => {
+                info!(%session, %peer, why = brief(why), "another broker cannot be asked");
+            }
+        }
+        self.site.hub.tell(Event::PeerAnswered { session, ask, outcome }).await;
+    }
+
+    async fn get_in_time(
+        &mut self,
+        ask: AskId,
+        groups: &[Vec<Profile>],
+        via: &[BrokerId],
+    ) -> Result<Vec<Vec<Entry>>, LineError> {
+        let (hub, session, limit) = (self.site.hub.clone(), self.session, Instant::now() + PEER_ANSWER_LIMIT);
+        let mut getting = pin!(self.get(groups, via));
+        tokio::select! {
+            biased;
+            outcome = &mut getting => return outcome,
+            () = sleep(PEER_SLOW_AFTER) => hub.tell(Event::PeerSlow { session, ask }).await,
+        }
+        timeout_at(limit, getting).await.unwrap_or(Err(LineError::Late(PEER_ANSWER_LIMIT)))
+    }
+
+    async fn get(&mut self, groups: &[Vec<Profile>], via: &[BrokerId]) -> Result<Vec<Vec<Entry>>, LineError> {
+        let turns = self.turns.clone();
+        let _turn = turns.acquire().await; // never closed
+        let visit = match &mut self.visit {
+            Some(visit) => visit,
+            none => none.insert(Visit::begin(self.site.clone(), &self.peer).await?),
+        };
+        let via = via.iter().map(|id| Value::from(id.to_string())).collect::<Vec<_>>();
+        visit.get(groups, &Value::List(via)).await
+    }
+
+    fn keep(&mut self, granted: Vec<Vec<Entry>>) -> Vec<Vec<Profile>> {
+        let mut entries = self.entries.lock();
+        let mut keep = |entry: Entry| {
+            entries.insert(entry.item, entry.members);
+            entry.profile
+        };
+        granted.into_iter().map(|group| group.into_iter().map(&mut keep).collect()).collect()
+    }
+
+    /// Whatever the other broker says, the pieces are given back here. (Specification 5.10.)
+    async fn give_back(&mut self, profiles: Vec<Arc<Profile>>) {
+        let Some(visit) = &mut self.visit else { return };
+        let profiles = profiles.into_iter().map(|profile| Arc::unwrap_or_clone(profile).into()).collect();
+        match visit.give_back(profiles).await {
+            Ok(()) => {}
+            Err(error @ (LineError::Fault(_) | LineError::Plain(_))) => {
+                let why = brief(&error.to_string());
+                info!(session = %self.session, peer = %self.peer, why, "another broker took nothing back");
+            }
+            Err(error) => self.lost(&error).await,
+        }
+    }
+
+    /// The stay was cut short. That concerns nobody as long as nothing is held there.
+    async fn lost(&mut self, error: &LineError) {
+        self.visit = None;
+        let held = std::mem::take(&mut *self.entries.lock()).len();
+        let (session, peer) = (self.session, self.peer.clone());
+        if held > 0 {
+            info!(%session, %peer, held, why = brief(&error.to_string()), "the link to another broker is lost");
+            self.site.hub.tell(Event::PeerLost { session, peer }).await;
+        }
+    }
+}
+
+/// The end of the stay, if there is one.
+async fn over(visit: &mut Option<Visit>) -> LineError {
+    match visit {
+        Some(visit) => visit.over().await,
+        None => std::future::pending().await,
+    }
+}
