@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::hub::HubHandle;
 use crate::keys::Keys;
-use crate::peers::Turns;
+use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
 
 /// One broker, seen from inside.
@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) id: BrokerId,
     /// What clients are told to connect to.
     pub(crate) address: (String, u16),
+    /// Whether this broker shares what it has.
+    pub(crate) sharing: Sharing,
     /// Ports of their own for sessions, if the lab wants that.
     pub(crate) ports: Option<Ports>,
     /// Whose turn it is to ask another broker.

@@ -21,7 +21,7 @@ use crate::gate;
 use crate::hub::Hub;
 use crate::inventory::Inventory;
 use crate::keys::Keys;
-use crate::peers::Turns;
+use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
 use crate::sightings::Sightings;
 use crate::site::{Site, random_u64};
@@ -51,6 +51,7 @@ pub async fn serve(
     let (hub, handle) = Hub::new(Core::new(kinds.clone(), id), drivers.clone());
     let site = Arc::new(Site {
         keys: Keys::new(config.keys.iter()),
+        sharing: Sharing::new(&config.broker),
         address: (config.broker.host.clone(), address.port()),
         ports: config.broker.session_ports.clone().map(|ports| Ports::new(config.broker.listen, ports)),
         kinds,
@@ -74,12 +75,14 @@ pub async fn serve(
         let site = site.clone();
         hickup.answer(move || diagnostics::describe(site.clone()))
     });
+    site.sharing.start(&site).await;
     info!(%address, "listening");
     let served = ready(address);
     if served.is_err() {
         stop.cancel();
     }
     gate.await.context("the gate failed")?;
+    site.sharing.stop().await;
     hub.await.context("the hub failed")?;
     inventory.await.context("the inventory failed")?;
     watching.shutdown().await;

@@ -10,7 +10,7 @@ use ave_protocol::error::Fault;
 use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
 
 use crate::calls::table::{self, INTERNAL, Method, Rights, SESSION_ONLY};
-use crate::calls::{allocation, beside, lists, reports};
+use crate::calls::{allocation, beside, lists, reports, sharing_rule};
 use crate::connection::{Answering, Outcome};
 use crate::keys::Caller;
 use crate::session::{Session, SessionHandle};
@@ -146,6 +146,9 @@ impl Client {
             (ListStacks, Ok(_)) => lists::stacks(site).await,
             (ListAllocators, Ok(_)) => Ok(Value::List(vec!["local".into()])),
             (ListShares, Ok(_)) => Ok(Value::List(Vec::new())),
+            (StartSharing, Ok(_)) => Ok(sharing_rule::start(&self.site).await),
+            (RestartSharing, Ok(_)) => Ok(sharing_rule::restart(&self.site).await),
+            (StopSharing, Ok(_)) => Ok(sharing_rule::stop(site).await),
             (Sharing, Ok(_)) => Ok(Value::Null), // there is no sharing rule that it could concern
             (CloseSession, Ok(bound)) => allocation::close_session(site, bound).await,
             (ResetEquipment, Ok(bound)) => reports::reset_equipment(site, bound).await,

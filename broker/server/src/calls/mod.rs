@@ -6,4 +6,5 @@ pub(crate) mod broker;
 mod lists;
 mod reports;
 pub(crate) mod session;
+mod sharing_rule;
 mod table;

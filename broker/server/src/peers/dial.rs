@@ -101,7 +101,7 @@ impl Line {
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// Takes the challenge. The answer leaves together with the first call, and the verdict is read with its
     /// reply: a round trip less.
-    async fn open(
+    pub(super) async fn open(
         stream: S,
         credential: &Credential,
         limits: &Limits,

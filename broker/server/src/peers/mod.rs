@@ -2,8 +2,15 @@
 
 mod answer;
 mod dial;
+mod dialect;
 pub(crate) mod link;
+mod notifier;
+mod picture;
+mod schedule;
+mod sharing;
 mod turns;
+mod update;
 mod visit;
 
+pub(crate) use sharing::Sharing;
 pub(crate) use turns::Turns;

@@ -11,14 +11,14 @@ use tokio::io::DuplexStream;
 use crate::wire::Wire;
 
 /// One connection.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     wire: Wire<DuplexStream>,
     encoding: Encoding,
-    pub(super) authenticated: bool,
+    pub(crate) authenticated: bool,
 }
 
 impl Guest {
-    pub(super) async fn enter(stream: DuplexStream, key: &str) -> Guest {
+    pub(crate) async fn enter(stream: DuplexStream, key: &str) -> Guest {
         let mut guest =
             Guest { wire: Wire::new(stream, 1 << 20), encoding: Encoding::Json, authenticated: false };
         let salt = Salt::of_challenge(&guest.wire.frame().await.unwrap()).unwrap();
@@ -28,42 +28,42 @@ impl Guest {
     }
 
     /// Makes a call and waits for the whole reply; `None` if the connection ends instead.
-    pub(super) async fn call(&mut self, method: &str, vargs: Value) -> Option<Value> {
+    pub(crate) async fn call(&mut self, method: &str, vargs: Value) -> Option<Value> {
         self.call_on(&Value::Null, method, vargs).await
     }
 
     /// Makes a call on a resource.
-    pub(super) async fn call_on(&mut self, resource: &Value, method: &str, vargs: Value) -> Option<Value> {
+    pub(crate) async fn call_on(&mut self, resource: &Value, method: &str, vargs: Value) -> Option<Value> {
         self.ask(resource, method, vargs, false).await;
         self.reply().await
     }
 
     /// Sends a request without waiting for anything.
-    pub(super) async fn ask(&mut self, resource: &Value, method: &str, vargs: Value, silent: bool) {
+    pub(crate) async fn ask(&mut self, resource: &Value, method: &str, vargs: Value, silent: bool) {
         let resource = resource.clone().into();
         self.say(Request { resource, asynchronous: silent, ..request(method, vargs) }).await;
     }
 
     /// Sends a request with members beside its own.
-    pub(super) async fn ask_with(&mut self, method: &str, vargs: Value, further: Value) {
+    pub(crate) async fn ask_with(&mut self, method: &str, vargs: Value, further: Value) {
         let further = Profile::of(further).0;
         self.say(Request { further, ..request(method, vargs) }).await;
     }
 
     /// Writes requests so from now on.
-    pub(super) fn speak(&mut self, encoding: Encoding) {
+    pub(crate) fn speak(&mut self, encoding: Encoding) {
         self.encoding = encoding;
     }
 
     /// The next reply; `None` if the connection ends instead.
-    pub(super) async fn reply(&mut self) -> Option<Value> {
+    pub(crate) async fn reply(&mut self) -> Option<Value> {
         let payload = self.wire.frame().await.ok()?;
         let reply = Encoding::read(&payload, &Limits::default()).unwrap();
         Some(serde_json::to_value(reply).unwrap())
     }
 
     /// Allocates pieces by name, each in a group of its own.
-    pub(super) async fn get(&mut self, names: &[&str]) -> Value {
+    pub(crate) async fn get(&mut self, names: &[&str]) -> Value {
         self.call("get_multi_resources", wanted(names)).await.unwrap()
     }
 
@@ -84,11 +84,11 @@ fn request(method: &str, vargs: Value) -> Request {
 }
 
 /// The arguments of `get_multi_resources` for pieces by name.
-pub(super) fn wanted(names: &[&str]) -> Value {
+pub(crate) fn wanted(names: &[&str]) -> Value {
     names.iter().map(|name| resource(name)).collect()
 }
 
 /// How a piece is addressed.
-pub(super) fn resource(name: &str) -> Value {
+pub(crate) fn resource(name: &str) -> Value {
     json!({"type": "wlan", "uid": name})
 }

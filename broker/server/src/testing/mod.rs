@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ave_core::{Core, Event, Source};
 use ave_profile::{Address, BrokerId, KindTable, Profile};
 use ave_protocol::handshake::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::duplex;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
@@ -27,24 +27,29 @@ use crate::drivers::fake::{Fake, Story};
 use crate::gate;
 use crate::hub::Hub;
 use crate::keys::Keys;
-use crate::peers::Turns;
+use crate::peers::{Sharing, Turns};
 use crate::site::Site;
 
-use guest::Guest;
+pub(crate) use guest::Guest;
 
-const ADMIN: &str = "admin key";
+pub(crate) const ADMIN: &str = "admin key";
 
 /// A broker with fake equipment.
-struct House {
-    site: Arc<Site>,
+pub(crate) struct House {
+    pub(crate) site: Arc<Site>,
     story: Story,
     _home: tempfile::TempDir,
 }
 
 impl House {
     /// A broker with one piece for each (name, fault).
-    async fn new(pieces: &[(&str, &str)]) -> House {
-        House::furnished(pieces, 4000).await
+    pub(crate) async fn new(pieces: &[(&str, &str)]) -> House {
+        House::furnished(pieces, 4000, json!(null)).await
+    }
+
+    /// A broker without equipment and with this rule about another broker.
+    pub(crate) async fn with_remote(remote: Value) -> House {
+        House::furnished(&[], 4000, remote).await
     }
 
     /// A broker with these pieces that others reach over the loopback interface, and that asks whoever is at
@@ -52,18 +57,18 @@ impl House {
     async fn in_town(pieces: &[&str], forward: Option<u16>) -> House {
         let listener = gate::listen(([127, 0, 0, 1], 0).into()).unwrap();
         let pieces: Vec<_> = pieces.iter().map(|name| (*name, "")).collect();
-        let house = House::furnished(&pieces, listener.local_addr().unwrap().port()).await;
+        let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), json!(null)).await;
         let target = forward.map(|port| Address::new("127.0.0.1", port));
         house.site.hub.tell(Event::ForwardSet { target }).await;
         tokio::spawn(gate::serve_broker(listener, house.site.clone()));
         house
     }
 
-    async fn furnished(pieces: &[(&str, &str)], port: u16) -> House {
+    async fn furnished(pieces: &[(&str, &str)], port: u16, remote: Value) -> House {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::new(home.path());
         std::fs::create_dir_all(paths.config()).unwrap();
-        let config = json!({"port": port, "host": "127.0.0.1"});
+        let config = json!({"port": port, "host": "127.0.0.1", "remote": remote});
         std::fs::write(paths.broker_json(), config.to_string()).unwrap();
         std::fs::write(paths.authkeys_json(), json!({"admin": ADMIN}).to_string()).unwrap();
         let workspace = json!({"root": "~/workspaces", "tools": {}});
@@ -75,8 +80,10 @@ impl House {
         let (hub, handle) = Hub::new(Core::new(kinds.clone(), BrokerId(port.into())), drivers.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.run(stop.clone()));
+        let config = Config::load(&paths).unwrap();
         let site = Arc::new(Site {
-            config: Config::load(&paths).unwrap(),
+            sharing: Sharing::new(&config.broker),
+            config,
             kinds,
             keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
             drivers,
@@ -96,7 +103,7 @@ impl House {
     }
 
     /// Somebody who connects and shows a key; the empty key is nobody's.
-    async fn guest(&self, key: &str) -> Guest {
+    pub(crate) async fn guest(&self, key: &str) -> Guest {
         let (ours, theirs) = duplex(1 << 16);
         tokio::spawn(connection::serve(ours, Entrance::Broker, self.site.clone()));
         Guest::enter(theirs, key).await

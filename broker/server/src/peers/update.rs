@@ -1,0 +1,93 @@
+//! What a master of our own kind is told: what has changed since the last time, in one call of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ave_core::{Report, SharedPiece};
+use ave_profile::{Address, Identity, KindTable, Map, Value};
+
+use super::dialect::{Call, listed};
+use super::picture::allocation;
+
+/// Pieces in one call. All of a site fit, so that a list that replaces another does so at once; and the
+/// call stays far below what a master reads as one message.
+const PIECES_MAX: usize = 20_000;
+
+/// What has changed and is still to be told.
+#[derive(Debug)]
+pub(super) struct Update {
+    kinds: KindTable,
+    whole: bool,
+    changed: BTreeMap<Identity, SharedPiece>,
+    gone: BTreeSet<Identity>,
+    /// The members of which the newest replaces all.
+    rest: Map,
+}
+
+impl Update {
+    /// For a new connection, with the types this broker knows.
+    pub(super) fn new(kinds: KindTable) -> Update {
+        Update { kinds, whole: true, changed: BTreeMap::new(), gone: BTreeSet::new(), rest: Map::new() }
+    }
+
+    /// What is heard from here on is all there is.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Update::new(self.kinds.clone());
+    }
+
+    /// Whether this is as much as one call should say.
+    pub(super) fn is_full(&self) -> bool {
+        self.changed.len() + self.gone.len() >= PIECES_MAX
+    }
+
+    /// Takes note of what has changed.
+    pub(super) fn hear(&mut self, report: Report) {
+        for identity in report.gone {
+            self.changed.remove(&identity);
+            self.gone.insert(identity);
+        }
+        for piece in report.changed {
+            let Some(identity) = self.kinds.identity(&piece.profile) else { continue };
+            self.gone.remove(&identity);
+            self.changed.insert(identity, piece);
+        }
+        if let Some(stacks) = report.stacks {
+            let stacks = stacks.iter().map(|stack| listed(stack.iter())).collect();
+            self.rest.insert("stacks".to_owned(), Value::List(stacks));
+        }
+        if let Some(workspace) = report.workspace {
+            self.rest.insert("workspace".to_owned(), workspace.into());
+        }
+    }
+
+    /// The call that tells it all; none if there is nothing to tell.
+    pub(super) fn calls(&mut self, from: &Value) -> Option<Call> {
+        let told = std::mem::replace(self, Update { whole: false, ..Update::new(self.kinds.clone()) });
+        let empty = told.changed.is_empty() && told.gone.is_empty() && told.rest.is_empty();
+        (told.whole || !empty).then(|| Call::new("share_update", [from.clone(), told.into_value()]))
+    }
+
+    fn into_value(self) -> Value {
+        let gone = self.gone.iter().filter_map(|identity| {
+            let field = self.kinds.get(&identity.kind)?.identity.clone();
+            let members = [("type".to_owned(), (&*identity.kind).into()), (field, (&*identity.value).into())];
+            Some(Value::Map(Map::from(members)))
+        });
+        let mut members = self.rest;
+        members.insert("gone".to_owned(), Value::List(gone.collect()));
+        members.insert("changed".to_owned(), Value::List(self.changed.values().map(piece).collect()));
+        members.insert("whole".to_owned(), Value::Bool(self.whole));
+        Value::Map(members)
+    }
+}
+
+fn piece(piece: &SharedPiece) -> Value {
+    let SharedPiece { profile, taken, origin } = piece;
+    let address = |address: &Address| vec![Value::from(&*address.host), i64::from(address.port).into()];
+    let path: Vec<_> = origin.path.iter().map(ToString::to_string).collect();
+    Value::Map(Map::from([
+        ("profile".to_owned(), (**profile).clone().into()),
+        ("taken".to_owned(), Value::List(taken.iter().map(allocation).collect())),
+        ("holder".to_owned(), origin.holder.as_ref().map(address).into()),
+        ("path".to_owned(), path.into()),
+    ]))
+}
