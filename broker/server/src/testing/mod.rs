@@ -7,6 +7,7 @@ mod guest;
 mod load;
 mod mending;
 mod sessions;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
