@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ave_core::{Event, Setback};
 use ave_profile::{Address, AskId, BrokerId, Identity, Map, Profile, SessionId, Value};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::DropGuard;
 use tracing::info;
 
 use super::answer::{Entry, setback};
 use super::dial::LineError;
 use super::visit::Visit;
-use crate::limits::{PEER_ANSWER_LIMIT, PEER_SLOW_AFTER};
+use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LIMIT, PEER_SLOW_AFTER};
 use crate::log::brief;
 use crate::site::Site;
 
 /// What a link is to do, one after the other.
 pub(crate) enum Errand {
-    /// Ask for all of these groups, and report how it went.
-    Ask { ask: AskId, groups: Vec<Vec<Profile>>, via: Vec<BrokerId> },
+    /// Ask for all of these groups, and report how it went. The time for it began at `asked`.
+    Ask { ask: AskId, asked: Instant, groups: Vec<Vec<Profile>>, via: Vec<BrokerId> },
     /// Give these pieces back; `done` is dropped when nothing is left to wait for.
     GiveBack { profiles: Vec<Arc<Profile>>, done: DropGuard },
 }
@@ -82,7 +82,10 @@ impl Link {
                 }
             };
             match errand {
-                Some(Errand::Ask { ask, groups, via }) => self.ask(ask, &groups, &via).await,
+                Some(Errand::Ask { ask, asked, groups, via }) => {
+                    let outcome = self.get_in_time(ask, asked, &groups, &via).await;
+                    self.report(ask, outcome).await;
+                }
                 Some(Errand::GiveBack { profiles, done }) => {
                     self.give_back(profiles).await;
                     drop(done);
@@ -92,10 +95,10 @@ impl Link {
         }
     }
 
-    /// Asks, and reports exactly once how it went. Any failure ends the stay: the other broker would answer
-    /// "session closed" from then on.
-    async fn ask(&mut self, ask: AskId, groups: &[Vec<Profile>], via: &[BrokerId]) {
-        let outcome = match self.get_in_time(ask, groups, via).await {
+    /// The one word about a question. Any failure ends the stay: the other broker would answer "session
+    /// closed" from then on.
+    async fn report(&mut self, ask: AskId, outcome: Result<Vec<Vec<Entry>>, LineError>) {
+        let outcome = match outcome {
             Ok(granted) => Ok(self.keep(granted)),
             Err(error) => {
                 self.visit = None;
@@ -120,22 +123,28 @@ impl Link {
     async fn get_in_time(
         &mut self,
         ask: AskId,
+        asked: Instant,
         groups: &[Vec<Profile>],
         via: &[BrokerId],
     ) -> Result<Vec<Vec<Entry>>, LineError> {
-        let (hub, session, limit) = (self.site.hub.clone(), self.session, Instant::now() + PEER_ANSWER_LIMIT);
+        let (hub, session) = (self.site.hub.clone(), self.session);
         let mut getting = pin!(self.get(groups, via));
         tokio::select! {
             biased;
             outcome = &mut getting => return outcome,
-            () = sleep(PEER_SLOW_AFTER) => hub.tell(Event::PeerSlow { session, ask }).await,
+            () = sleep_until(asked + PEER_SLOW_AFTER) => hub.tell(Event::PeerSlow { session, ask }).await,
         }
-        timeout_at(limit, getting).await.unwrap_or(Err(LineError::Late(PEER_ANSWER_LIMIT)))
+        timeout_at(asked + PEER_ANSWER_LIMIT, getting)
+            .await
+            .unwrap_or(Err(LineError::Late(PEER_ANSWER_LIMIT)))
     }
 
     async fn get(&mut self, groups: &[Vec<Profile>], via: &[BrokerId]) -> Result<Vec<Vec<Entry>>, LineError> {
         let turns = self.turns.clone();
-        let _turn = turns.acquire().await; // never closed
+        let _turn = tokio::select! {
+            turn = turns.acquire() => turn,
+            lost = over(&mut self.visit) => return Err(lost),
+        };
         let visit = match &mut self.visit {
             Some(visit) => visit,
             none => none.insert(Visit::begin(self.site.clone(), &self.peer).await?),
@@ -157,7 +166,8 @@ impl Link {
     async fn give_back(&mut self, profiles: Vec<Arc<Profile>>) {
         let Some(visit) = &mut self.visit else { return };
         let profiles = profiles.into_iter().map(|profile| Arc::unwrap_or_clone(profile).into()).collect();
-        match visit.give_back(profiles).await {
+        let given = timeout(CLOSE_WAIT, visit.give_back(profiles));
+        match given.await.unwrap_or(Err(LineError::Late(CLOSE_WAIT))) {
             Ok(()) => {}
             Err(error @ (LineError::Fault(_) | LineError::Plain(_))) => {
                 let why = brief(&error.to_string());

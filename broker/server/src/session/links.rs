@@ -7,6 +7,7 @@ use ave_core::Effect;
 use ave_profile::{Address, Identity, Map, SessionId};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::ORDERS_MAX;
@@ -40,7 +41,7 @@ impl Links {
                 let way = self.ways.entry(peer);
                 let peer = way.key().clone();
                 let way = way.or_insert_with(|| Way::open(site, session, peer, &mut self.tasks));
-                way.send(Errand::Ask { ask, groups, via })
+                way.send(Errand::Ask { ask, asked: Instant::now(), groups, via })
             }
             Effect::YieldAtPeer { peer, profiles, .. } => {
                 let Some(way) = self.ways.get(&peer) else { return Ok(()) };
