@@ -140,17 +140,18 @@ impl Core {
         wants: &[Wants],
         search: &mut Search,
     ) -> Result<Option<Refusal>, TooComplex> {
-        for (group, wants) in groups.iter().zip(wants) {
+        for (nth, (group, wants)) in groups.iter().zip(wants).enumerate() {
             if search.next(wants, Among::Known, None)?.is_none() {
                 let message = match wants.requests.as_slice() {
                     [request] => format!("no such resource: {}", request.profile),
                     _ => TOGETHER.to_owned(),
                 };
-                return Ok(Some(Refusal::new(RefusalKind::NoSuch, message)));
+                let refusal = Refusal::new(RefusalKind::NoSuch, message);
+                return Ok(Some(refusal.of_group(nth, groups.len())));
             }
             let mut workspaces = group.iter().filter(|request| request.kind.made_on_demand);
             if let Some(refusal) = workspaces.find_map(|request| self.workspaces.impossible(request)) {
-                return Ok(Some(refusal));
+                return Ok(Some(refusal.of_group(nth, groups.len())));
             }
         }
         Ok(None)
@@ -167,20 +168,21 @@ impl Core {
         search: &mut Search,
     ) -> Result<Refusal, TooComplex> {
         let busy = |message| Refusal::new(RefusalKind::Busy, message);
-        for (group, wants) in groups.iter().zip(wants) {
+        for (nth, (group, wants)) in groups.iter().zip(wants).enumerate() {
             if search.next(wants, Among::Eligible, None)?.is_none() {
-                return Ok(busy(match wants.requests.as_slice() {
+                let refusal = busy(match wants.requests.as_slice() {
                     [_] if search.next(wants, Among::Free, None)?.is_some() => ENTANGLED.to_owned(),
                     [request] => format!("all such equipment busy: {}", request.profile),
                     _ => TOGETHER.to_owned(),
-                }));
+                });
+                return Ok(refusal.of_group(nth, groups.len()));
             }
             let mut names = Names::new(0);
             let mut workspaces = group.iter().filter(|request| request.kind.made_on_demand);
             if let Some(refusal) =
                 workspaces.find_map(|request| self.workspaces.plan(session, request, &mut names).err())
             {
-                return Ok(refusal);
+                return Ok(refusal.of_group(nth, groups.len()));
             }
         }
         let wanted = wants.get(without).and_then(|wants| wants.requests.first());

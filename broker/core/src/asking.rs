@@ -51,6 +51,13 @@ pub(crate) struct Ask {
 /// request does not keep pieces all over the network from others while distant brokers think.
 const ASKED_AT_ONCE_MAX: usize = 3;
 
+impl Group {
+    /// Whether a peer did not serve it.
+    pub(crate) fn was_refused_by(&self, peer: &Address) -> bool {
+        self.setbacks.iter().any(|(other, _)| other == peer)
+    }
+}
+
 impl Asking {
     pub(crate) fn new(
         request: RequestId,
@@ -88,8 +95,13 @@ impl Asking {
         self.asks.values().filter(move |ask| ask.groups.contains(&group))
     }
 
+    /// Notes who did not serve what: the group that a refusal names, or else all it was about.
     fn set_back(&mut self, ask: &Ask, setback: &Setback) {
-        for group in &ask.groups {
+        let named = match setback {
+            Setback::Refused(refusal) => refusal.group().and_then(|nth| ask.groups.get(nth..=nth)),
+            Setback::Unreachable(_) => None,
+        };
+        for group in named.unwrap_or(&ask.groups) {
             self.groups[*group].setbacks.push((ask.peer.clone(), setback.clone()));
         }
     }

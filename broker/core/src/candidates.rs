@@ -67,8 +67,7 @@ impl Core {
 
     /// Who may be asked for a group, in order; those who are known to be slow after the others.
     fn candidates(&self, session: SessionId, asking: &Asking, group: &Group) -> Vec<Candidate> {
-        let tried = |peer: &Address| group.setbacks.iter().any(|(other, _)| other == peer);
-        let asked = |peer: &Address| asking.asks(peer) || tried(peer);
+        let asked = |peer: &Address| asking.asks(peer) || group.was_refused_by(peer);
         let fits = |address: &Address, share: &Share| {
             let came_through = share.broker.is_some_and(|broker| asking.via.contains(&broker));
             !came_through && !asked(address) && self.offers_workspaces(session, address, share, group)
@@ -103,12 +102,15 @@ impl Core {
             RefusalKind::NoSuch => 3,
             _ => 2,
         };
-        let ungranted = asking.groups.iter().filter(|group| group.granted.is_none());
-        let verdicts = ungranted.map(|group| {
+        let untried = |group: &Group| self.forward.as_ref().is_some_and(|peer| !group.was_refused_by(peer));
+        let groups = asking.groups.iter().enumerate();
+        let groups = groups.filter(|(_, group)| group.granted.is_none() && !untried(group));
+        let verdicts = groups.map(|(nth, group)| {
             let known = self.known_elsewhere(session, asking, group);
             let setbacks = group.setbacks.iter().map(|(_, setback)| refusal_of(setback));
             let here = self.impossible_here(session, group);
-            known.into_iter().chain(setbacks).chain([here]).min_by_key(rank).unwrap_or(asking.here.clone())
+            let best = known.into_iter().chain(setbacks).chain([here]).min_by_key(rank);
+            best.unwrap_or(asking.here.clone()).of_group(nth, asking.groups.len())
         });
         verdicts.max_by_key(rank).unwrap_or(asking.here.clone())
     }

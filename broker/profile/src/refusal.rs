@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::Map;
+use crate::{Map, Value};
+
+/// The member that says which group a refusal is about.
+const GROUP: &str = "group";
 
 /// What a caller can act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,24 @@ impl Refusal {
     /// A refusal of type `Exception`.
     pub fn exception(message: impl Into<String>) -> Refusal {
         Refusal::new(RefusalKind::Exception, message)
+    }
+
+    /// The same, saying which of several groups of a request it is about, by its place: who passes groups on
+    /// together has to know whether the others could be served. (Specification 5.9.)
+    pub fn of_group(mut self, nth: usize, groups: usize) -> Refusal {
+        self.details.remove(GROUP);
+        if groups > 1 {
+            self.details.insert(GROUP.to_owned(), Value::Int(nth as i64));
+        }
+        self
+    }
+
+    /// Which of several groups it is about, if it says so.
+    pub fn group(&self) -> Option<usize> {
+        match self.details.get(GROUP)? {
+            Value::Int(nth) => usize::try_from(*nth).ok(),
+            _ => None,
+        }
     }
 
     /// What every call that needs a session answers once the session has ended.

@@ -1,7 +1,7 @@
 //! What is not here is asked for elsewhere. (Specification 5.6, 5.9, 6.7.)
 
-use ave_core::{Effect, Event};
-use ave_profile::{BrokerId, RefusalKind};
+use ave_core::{Effect, Event, Setback};
+use ave_profile::{BrokerId, Refusal, RefusalKind, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
 use crate::peers::*;
@@ -67,6 +67,32 @@ fn a_refusal_leads_to_the_next_candidate() {
     assert_eq!(second.peer, at("s2"));
     assert_eq!(broker.available(), ["a"], "a is not reserved any more");
     assert_eq!(granted(broker.answers(&second, json!([[relay("b")]])), &[]), [("b".into(), Some(at("s2")))]);
+}
+
+#[test]
+fn a_refusal_of_several_groups_blames_the_one_it_names() {
+    let says = |kind, nth| Setback::Refused(Refusal::new(kind, "the owner says no").of_group(nth, 2));
+    let mut broker = Broker::new(&[]).share("s1", &["a", "b"]).share("s2", &["a"]);
+    let both = question(broker.get(json!([named("a"), named("b")])));
+    assert_eq!((&both.peer, both.groups.len()), (&at("s1"), 2));
+    let mut again = questions(broker.is_set_back(&both, says(RefusalKind::Busy, 0)));
+    again.sort_by_key(|question| question.peer.clone());
+    let [b, a] = &again[..] else { panic!("{again:?}") };
+    assert_eq!((&b.peer, &a.peer), (&at("s1"), &at("s2")));
+    assert!(broker.answers(b, json!([[relay("b")]])).is_empty());
+    granted(broker.answers(a, json!([[relay("a")]])), &[]);
+
+    let mut broker = Broker::new(&["a"]).forwarding();
+    granted(broker.get(json!([named("a")])), &[]);
+    broker.apply(Event::SessionOpened { session: SessionId(2) });
+    let want = Want::of_groups(Value::from(json!([named("a"), named("b")])).as_list().expect("a list"));
+    let (session, request) = (SessionId(2), RequestId(9));
+    let mut effects = broker.apply(Event::Asked { session, request, want, nonce: 0, via: Vec::new() });
+    let Some(Effect::AskPeer { ask, groups, .. }) = effects.pop() else { panic!("nobody is asked") };
+    assert_eq!(groups.len(), 2);
+    let outcome = Err(says(RefusalKind::NoSuch, 0));
+    let (_, refusal) = refused(broker.apply(Event::PeerAnswered { session, ask, outcome }));
+    assert_eq!(refusal.kind, RefusalKind::Busy, "a is here and taken, and nobody said that b is not there");
 }
 
 #[test]

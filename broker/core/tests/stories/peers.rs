@@ -87,13 +87,15 @@ impl Broker {
     }
 
     pub(crate) fn refuses(&mut self, question: &Question, kind: RefusalKind) -> Vec<Effect> {
-        let setback = Setback::Refused(Refusal::new(kind, "the owner says no"));
+        self.is_set_back(question, Setback::Refused(Refusal::new(kind, "the owner says no")))
+    }
+
+    pub(crate) fn is_set_back(&mut self, question: &Question, setback: Setback) -> Vec<Effect> {
         self.apply(Event::PeerAnswered { session: SESSION, ask: question.ask, outcome: Err(setback) })
     }
 
     pub(crate) fn fails(&mut self, question: &Question) -> Vec<Effect> {
-        let setback = Setback::Unreachable("nobody there".to_owned());
-        self.apply(Event::PeerAnswered { session: SESSION, ask: question.ask, outcome: Err(setback) })
+        self.is_set_back(question, Setback::Unreachable("nobody there".to_owned()))
     }
 
     pub(crate) fn is_slow(&mut self, question: &Question) -> Vec<Effect> {
