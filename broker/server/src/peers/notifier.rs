@@ -40,6 +40,8 @@ const VERSION: i64 = 1;
 enum Trouble {
     #[error(transparent)]
     Line(#[from] LineError),
+    #[error("the master does not know the key of this broker, \"remote.authkey\" of broker.json")]
+    Key,
     #[error("share_hello: wanted an object with the \"id\" of a broker, found {0}")]
     Hello(String),
     #[error("this broker is stopping")]
@@ -147,8 +149,8 @@ impl<R: Reach> Notifier<R> {
             ("version".to_owned(), VERSION.into()),
             ("silence_limit_s".to_owned(), self.site.config.broker.silence_limit_s.into()),
         ]));
-        let answer = match line.call("share_hello", vec![hello], Map::new(), HELLO_LIMIT).await {
-            Err(LineError::Plain(text)) if text.starts_with("no such RPC") => return Ok(None),
+        let answer = match call(line, "share_hello", vec![hello], HELLO_LIMIT).await {
+            Err(Trouble::Line(LineError::Plain(text))) if text.starts_with("no such RPC") => return Ok(None),
             answer => answer?,
         };
         let id = answer.as_map().and_then(|members| members.get("id")?.as_str()?.parse().ok());
@@ -169,7 +171,7 @@ impl<R: Reach> Notifier<R> {
             }
         };
         for Call { method, arguments } in link.dialect.calls(&self.from) {
-            link.line.call(method, arguments, Map::new(), REPORT_LIMIT).await?;
+            call(&mut link.line, method, arguments, REPORT_LIMIT).await?;
         }
         Ok(more)
     }
@@ -188,6 +190,21 @@ impl<R: Reach> Notifier<R> {
             warn!(master = %self.master, why, again_in_s, "not sharing");
             self.logged = Some(why);
         }
+    }
+}
+
+/// Makes a call that needs the key.
+async fn call<S: AsyncRead + AsyncWrite + Unpin>(
+    line: &mut Line<S>,
+    method: &str,
+    arguments: Vec<Value>,
+    limit: Duration,
+) -> Result<Value, Trouble> {
+    match line.call(method, arguments, Map::new(), limit).await {
+        Err(LineError::Plain(text)) if text.starts_with("not authorized") && !line.is_authenticated() => {
+            Err(Trouble::Key)
+        }
+        outcome => Ok(outcome?),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The other end of a line: whoever this broker calls, doing what a test wants.
 
 use ave_protocol::frame;
-use ave_protocol::handshake::{Answer, Salt};
+use ave_protocol::handshake::{self, Answer, Salt};
 use ave_protocol::limits::Limits;
 use ave_protocol::message::Encoding;
 use serde_json::{Value, json};
@@ -33,10 +33,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FarEnd<S> {
 
     /// Shakes hands with whoever comes. Also what the answer to the challenge was.
     pub(crate) async fn welcome(stream: S, salt: Salt) -> (FarEnd<S>, Answer) {
+        FarEnd::judge(stream, salt, true).await
+    }
+
+    /// Shakes hands with whoever comes, and does not know the key.
+    pub(crate) async fn refuse(stream: S, salt: Salt) -> FarEnd<S> {
+        FarEnd::judge(stream, salt, false).await.0
+    }
+
+    async fn judge(stream: S, salt: Salt, known: bool) -> (FarEnd<S>, Answer) {
         let mut far = FarEnd::new(stream);
         far.send(&salt.challenge_payload()).await;
         let answer = Answer::parse(&far.wire.frame().await.unwrap());
-        far.send(br#"{"authenticated": true}"#).await;
+        far.send(handshake::verdict(known)).await;
         (far, answer)
     }
 
