@@ -91,7 +91,8 @@ impl Asking {
         })
     }
 
-    fn asked(&self, group: usize) -> impl Iterator<Item = &Ask> {
+    /// Those who are being asked about a group.
+    pub(crate) fn asked(&self, group: usize) -> impl Iterator<Item = &Ask> {
         self.asks.values().filter(move |ask| ask.groups.contains(&group))
     }
 

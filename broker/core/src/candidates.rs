@@ -65,9 +65,13 @@ impl Core {
         Ok(Some(assigned))
     }
 
-    /// Who may be asked for a group, in order; those who are known to be slow after the others.
-    fn candidates(&self, session: SessionId, asking: &Asking, group: &Group) -> Vec<Candidate> {
-        let asked = |peer: &Address| asking.asks(peer) || group.was_refused_by(peer);
+    /// Who may be asked for a group, in order; those who are known to be slow after the others. Who is asked
+    /// besides somebody else may be turned away from: nobody through whom the session holds something.
+    fn candidates(&self, session: SessionId, asking: &Asking, nth: usize) -> Vec<Candidate> {
+        let group = &asking.groups[nth];
+        let besides = asking.asked(nth).next().is_some();
+        let needed = |peer: &Address| besides && self.holds_through(session, peer);
+        let asked = |peer: &Address| asking.asks(peer) || group.was_refused_by(peer) || needed(peer);
         let fits = |address: &Address, share: &Share| {
             let came_through = share.broker.is_some_and(|broker| asking.via.contains(&broker));
             !came_through && !asked(address) && self.offers_workspaces(session, address, share, group)
@@ -106,7 +110,7 @@ impl Core {
         let groups = asking.groups.iter().enumerate();
         let groups = groups.filter(|(_, group)| group.granted.is_none() && !untried(group));
         let verdicts = groups.map(|(nth, group)| {
-            let known = self.known_elsewhere(session, asking, group);
+            let known = self.known_elsewhere(session, asking, nth);
             let setbacks = group.setbacks.iter().map(|(_, setback)| refusal_of(setback));
             let here = self.impossible_here(session, group);
             let best = known.into_iter().chain(setbacks).chain([here]).min_by_key(rank);
@@ -124,9 +128,10 @@ impl Core {
     }
 
     /// Whether some share could serve a group if everything were free.
-    fn known_elsewhere(&self, session: SessionId, asking: &Asking, group: &Group) -> Option<Refusal> {
+    fn known_elsewhere(&self, session: SessionId, asking: &Asking, nth: usize) -> Option<Refusal> {
+        let group = &asking.groups[nth];
         let wants = equipment_of(&group.requests);
-        self.candidates(session, asking, group).into_iter().find_map(|candidate| {
+        self.candidates(session, asking, nth).into_iter().find_map(|candidate| {
             let Candidate::Share(address) = candidate else { return None };
             let share = self.shares.get(&address)?;
             let mut search = Search::of_share(&share.equipment, &self.equipment, session);
@@ -140,7 +145,7 @@ type Served = (Option<Plan>, Vec<Identity>);
 impl Assigning<'_> {
     /// Depth first over the groups: what each gets when all take the first they can is tried first.
     fn first_combination(&mut self) -> Result<Option<Vec<Candidate>>, TooComplex> {
-        let of = |group: &usize| self.core.candidates(self.session, self.asking, &self.asking.groups[*group]);
+        let of = |group: &usize| self.core.candidates(self.session, self.asking, *group);
         let candidates: Vec<Vec<Candidate>> = self.groups.iter().map(of).collect();
         let mut chosen: Vec<usize> = Vec::new();
         let mut next = 0;

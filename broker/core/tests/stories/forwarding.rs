@@ -140,6 +140,17 @@ fn a_broker_known_to_be_slow_is_asked_last_until_it_answers() {
 }
 
 #[test]
+fn nobody_whom_the_session_needs_is_asked_besides_a_slow_broker() {
+    let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b", "c"]);
+    let needed = question(broker.get(json!([named("b")])));
+    granted(broker.answers(&needed, json!([[relay("b")]])), &[]);
+    let slow = question(broker.get(json!([any()])));
+    assert_eq!(slow.peer, at("s1"));
+    assert!(broker.is_slow(&slow).is_empty(), "to turn away from s2 would be to lose what is held there");
+    granted(broker.answers(&slow, json!([[relay("a")]])), &[]);
+}
+
+#[test]
 fn two_slow_brokers_do_not_hold_up_a_request_that_a_third_can_serve() {
     let mut broker = Broker::new(&[]);
     for host in ["s1", "s2", "s3", "s4"] {
