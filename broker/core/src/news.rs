@@ -105,7 +105,11 @@ impl Core {
     pub(crate) fn number_changes(&mut self) {
         let mut touched = std::mem::take(&mut self.equipment.touched);
         touched.append(&mut self.workspaces.touched);
-        touched.append(&mut self.shares.touched());
+        let (mut shared, restacked) = self.shares.touched();
+        touched.append(&mut shared);
+        if restacked {
+            self.changes.touch_stacks();
+        }
         for item in touched {
             self.changes.touch(item);
         }
@@ -143,7 +147,7 @@ impl Core {
         shares.find_map(|(address, share)| {
             let mut piece = share.piece(item)?;
             let origin = self.origin(Some(address), Some(&piece.origin));
-            if toward.broker.is_some_and(|broker| origin.path.contains(&broker)) {
+            if has_been(Some(&origin), toward) {
                 return None;
             }
             piece.origin = origin;
@@ -163,9 +167,22 @@ impl Core {
         Arc::new(Origin { holder: holder.cloned(), path })
     }
 
+    /// This broker's own stacks and those of which a share's piece is told: in a loop of shares none goes
+    /// round for ever.
     fn stacks_toward(&self, toward: &Toward) -> Vec<Arc<[Arc<Profile>]>> {
         let shares = self.shares.iter().filter(|(address, share)| is_told(address, share, toward));
-        let shared = shares.flat_map(|(_, share)| &share.equipment.stacks.written);
+        let shared = shares.flat_map(|(_, share)| {
+            let goes_on = |short: &Arc<Profile>| {
+                let item = self.kinds.identity(short);
+                item.is_some_and(|item| {
+                    share.lists(&item)
+                        && !self.equipment.knows(&item)
+                        && !has_been(share.origin(&item), toward)
+                })
+            };
+            let stacks = share.equipment.stacks.written.iter();
+            stacks.filter(move |stack| stack.iter().any(goes_on))
+        });
         self.equipment.stacks.written.iter().chain(shared).cloned().collect()
     }
 }
@@ -173,6 +190,12 @@ impl Core {
 /// What came from a master is not told there.
 fn is_told(address: &Address, share: &Share, toward: &Toward) -> bool {
     toward.address.as_ref() != Some(address) && (share.broker.is_none() || share.broker != toward.broker)
+}
+
+/// Whether the word of a piece has come through a master before.
+fn has_been(origin: Option<&Arc<Origin>>, toward: &Toward) -> bool {
+    let path = origin.map_or(&[][..], |origin| &origin.path);
+    toward.broker.is_some_and(|broker| path.contains(&broker))
 }
 
 fn own_hold(share: &Share, granted: &Arc<Profile>, collateral: &[ItemId]) -> Taken {

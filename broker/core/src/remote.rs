@@ -38,9 +38,6 @@ impl Core {
         };
         let mut effects = Vec::new();
         if outcome.is_ok() {
-            if report.stacks.is_some() {
-                self.changes.touch_stacks();
-            }
             self.slow.remove(&share);
             let bound = self.shares.report(&self.kinds, self.id, (&share, link), broker, report);
             if let Some(before) = bound {

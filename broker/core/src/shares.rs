@@ -32,6 +32,8 @@ pub(crate) struct Share {
     absent: BTreeMap<Identity, (Moment, SharedPiece)>,
     /// Workspaces that have changed since somebody last asked.
     touched: Vec<Identity>,
+    /// Whether its stacks have changed since, or where their pieces are.
+    restacked: bool,
 }
 
 /// All shares, by address.
@@ -55,6 +57,7 @@ impl Share {
             origins: BTreeMap::new(),
             absent: BTreeMap::new(),
             touched: Vec::new(),
+            restacked: false,
         }
     }
 
@@ -86,6 +89,11 @@ impl Share {
         self.absent.keys()
     }
 
+    /// Whether it has a piece, even if that is not listed at the moment.
+    pub(crate) fn lists(&self, item: &Identity) -> bool {
+        self.equipment.knows(item) || self.absent.contains_key(item)
+    }
+
     /// Where a piece is, as far as the share says so.
     pub(crate) fn origin(&self, item: &Identity) -> Option<&Arc<Origin>> {
         self.workspaces.get(item).map(|workspace| &workspace.origin).or_else(|| self.origins.get(item))
@@ -96,6 +104,8 @@ impl Share {
     fn report(&mut self, kinds: &KindTable, own: BrokerId, report: Report) {
         let mut gone = report.gone;
         let (mut pieces, mut states) = (Vec::new(), Vec::new());
+        let mut moved: Vec<Identity> =
+            gone.iter().filter(|item| self.equipment.knows(item)).cloned().collect();
         for piece in report.changed {
             let Some(item) = kinds.identity(&piece.profile) else { continue };
             let Some(kind) = kinds.get(&item.kind) else { continue };
@@ -105,6 +115,9 @@ impl Share {
                 self.touched.push(item.clone());
                 self.workspaces.insert(item, piece);
             } else {
+                if !self.lists(&item) || self.origin(&item).is_some_and(|origin| *origin != piece.origin) {
+                    moved.push(item.clone());
+                }
                 pieces.push((kind.clone(), item.clone(), Profile::clone(&piece.profile)));
                 states.push((kind.clone(), item, piece.taken, piece.origin));
             }
@@ -125,10 +138,16 @@ impl Share {
         for item in &gone {
             self.forget(kinds, item);
         }
-        if let Some(stacks) = report.stacks {
+        if let Some(stacks) = report.stacks.filter(|stacks| *stacks != self.equipment.stacks.written) {
             let stacks = stacks.iter().map(|stack| stack.iter().map(|short| Profile::clone(short)).collect());
             self.equipment.set_stacks(kinds, stacks.collect());
+            self.restacked = true;
         }
+        let stacked = |item: &Identity| {
+            let id = self.equipment.id(item);
+            id.is_some_and(|id| !self.equipment.item(id).stacks.is_empty())
+        };
+        self.restacked |= moved.iter().any(stacked);
         if let Some(generic) = report.workspace {
             self.generic = generic;
         }
@@ -270,10 +289,8 @@ impl Shares {
     /// may not have reclaimed it yet. (Specification 6.3.)
     pub(crate) fn give_back(&mut self, now: Moment, peer: &Address, session: SessionId, item: &Identity) {
         let Some(share) = self.change(peer) else { return };
-        let others = share.equipment.id(item).map_or(0, |id| share.equipment.item(id).taken_elsewhere());
         share.release(session, item);
-        let Some(mut piece) = share.piece(item) else { return };
-        piece.taken.truncate(others);
+        let Some(piece) = share.piece(item) else { return };
         if share.workspaces.remove(item).is_some() {
             share.touched.push(item.clone());
             return; // it will not return
@@ -300,15 +317,16 @@ impl Shares {
         }
     }
 
-    /// What has changed since this was last asked.
-    pub(crate) fn touched(&mut self) -> Vec<Identity> {
-        let mut touched = Vec::new();
+    /// What has changed since this was last asked, and whether any stacks have.
+    pub(crate) fn touched(&mut self) -> (Vec<Identity>, bool) {
+        let (mut touched, mut restacked) = (Vec::new(), false);
         while let Some(address) = self.dirty.pop_first() {
             let Some(share) = self.by_address.get_mut(&address) else { continue };
             touched.append(&mut share.equipment.touched);
             touched.append(&mut share.touched);
+            restacked |= std::mem::take(&mut share.restacked);
         }
-        touched
+        (touched, restacked)
     }
 
     fn change(&mut self, address: &Address) -> Option<&mut Share> {

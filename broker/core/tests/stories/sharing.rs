@@ -67,6 +67,19 @@ fn a_piece_given_back_of_which_nobody_speaks_returns_after_a_while() {
 }
 
 #[test]
+fn a_piece_given_back_returns_as_its_share_last_spoke_of_it() {
+    let mut broker = Broker::new(&[]).share("s", &["a"]);
+    let asked = question(broker.get(json!([any()])));
+    granted(broker.answers(&asked, json!([[relay("a")]])), &[]);
+    // The share has noticed the end of the session before we have, and has lent the piece to somebody else.
+    broker.reports("s", 1, Report { changed: vec![lent(relay("a"), &[])], ..Report::default() });
+    broker.apply(Event::SessionEnded { session: SESSION });
+    broker.now = broker.core.deadline().expect("something is waited for").0;
+    broker.apply(Event::DeadlineReached);
+    assert_eq!((broker.listed(), broker.available()), (vec!["a".to_owned()], vec![]));
+}
+
+#[test]
 fn the_owner_may_lend_another_piece_than_was_thought() {
     let mut broker = Broker::new(&[]).share("s", &["a", "b"]);
     let asked = question(broker.get(json!([any()])));
@@ -225,6 +238,28 @@ fn what_shares_have_is_passed_on_with_its_way_but_never_back_178_191() {
     let changed = vec![SharedPiece { origin, ..shared(relay("ghost")) }];
     broker.reports("low", 1, Report { changed, ..Report::default() });
     assert!(!broker.listed().contains(&"ghost".to_owned()), "it has been here before");
+}
+
+#[test]
+fn stacks_do_not_go_round_a_loop_of_shares_191() {
+    let mut broker = Broker::new(&[]);
+    let origin = Arc::new(Origin { holder: None, path: vec![BrokerId(50), BrokerId(51)] });
+    let changed = vec![SharedPiece { origin, ..shared(relay("x")) }];
+    let stack: Arc<[_]> = [named("x"), named("y")].map(|short| Arc::new(Profile::of(short))).into();
+    let stacks = Some(vec![stack]);
+    broker.reports("s", 1, Report { stacks: stacks.clone(), ..Report::default() });
+    assert_eq!(
+        everything(&broker, &Toward::default()).report.stacks,
+        Some(vec![]),
+        "none of its pieces is told"
+    );
+    broker.reports("s", 1, Report { changed, ..Report::default() });
+    let news = everything(&broker, &Toward::default());
+    assert_eq!(news.report.stacks, stacks);
+    let came_from = Toward { address: None, broker: Some(BrokerId(50)) };
+    assert_eq!(everything(&broker, &came_from).report.stacks, Some(vec![]));
+    broker.reports("s", 1, Report { stacks, ..Report::default() });
+    assert_eq!(broker.core.revision(), news.upto, "the same stacks are no news");
 }
 
 #[test]
