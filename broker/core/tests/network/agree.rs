@@ -1,0 +1,85 @@
+//! What must be true of a network that is whole and quiet.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ave_core::{Revision, SharedPiece, Toward};
+use ave_profile::{Address, Identity, Profile};
+
+use crate::agenda::SiteId;
+use crate::plan::address;
+use crate::world::World;
+
+impl World {
+    /// Everybody has been answered, all brokers agree, and clients have what they were given.
+    pub(crate) fn check_agreement(&self) {
+        assert!(!self.books.somebody_waits(), "somebody waits for an answer and nothing happens any more");
+        for site in 0..self.sites.len() {
+            self.check_shares(site);
+            self.check_availability(site);
+        }
+        let used: Vec<(usize, &Identity)> = self
+            .books
+            .lent()
+            .map(|(site, item, session)| {
+                let client = self.root(site, session);
+                (client.unwrap_or_else(|| panic!("{item} is held at site {site} for nobody")), item)
+            })
+            .collect();
+        let used: BTreeSet<_> = used.into_iter().collect();
+        let held = self.clients.iter().enumerate();
+        let held = held.flat_map(|(nth, client)| client.holds.keys().map(move |item| (nth, item)));
+        assert_eq!(held.collect::<BTreeSet<_>>(), used, "what clients think they have, and what is theirs");
+    }
+
+    /// Nobody is there any more: everything is free everywhere.
+    pub(crate) fn check_emptiness(&self) {
+        for (nth, site) in self.sites.iter().enumerate() {
+            let core = &site.core;
+            assert!(site.sessions.is_empty(), "sessions are left at site {nth}: {:?}", site.sessions);
+            assert!(core.allocations(None).is_empty(), "site {nth}: {:?}", core.allocations(None));
+            assert!(core.collateral(None).is_empty(), "site {nth}: {:?}", core.collateral(None));
+            let (known, free) = (self.names(core.equipment(None, None)), self.names(core.available(None)));
+            assert_eq!(known, free, "at site {nth} not everything is free");
+        }
+        assert_eq!(self.books.lent().count(), 0, "something is still driven");
+    }
+
+    /// A master knows its shares and what each has.
+    fn check_shares(&self, master: SiteId) {
+        let core = &self.sites[master].core;
+        let shares: Vec<SiteId> =
+            (0..self.sites.len()).filter(|site| self.master_of(*site) == Some(master)).collect();
+        let addresses: Vec<Address> = shares.iter().map(|share| address(*share)).collect();
+        assert_eq!(core.shares(), addresses, "the shares of site {master}");
+        for share in shares {
+            let toward = Toward { address: Some(address(master)), broker: Some(self.sites[master].id) };
+            let news = self.sites[share].core.news(Revision::default(), &toward, usize::MAX);
+            let mut shared = news.report.changed;
+            shared.retain(|piece| !piece.origin.path.contains(&self.sites[master].id));
+            shared.sort_by_key(|piece| self.kinds.identity(&piece.profile));
+            let mut known: Vec<SharedPiece> = core.shared_by(&address(share));
+            known.sort_by_key(|piece| self.kinds.identity(&piece.profile));
+            assert_eq!(known, shared, "what site {master} knows of share {share}, and what that has");
+        }
+    }
+
+    /// What a master lists as available is what is available where it is.
+    fn check_availability(&self, master: SiteId) {
+        let site = &self.sites[master];
+        let own = |item: &Identity| {
+            site.plan.pieces.contains(item) || item.value.starts_with(&format!("site{master}-"))
+        };
+        let (mut listed, mut there) = (self.names(site.core.available(None)), BTreeSet::new());
+        listed.retain(|item| !own(item));
+        for share in (0..self.sites.len()).filter(|share| self.master_of(*share) == Some(master)) {
+            there.extend(self.names(self.sites[share].core.available(None)));
+        }
+        there.retain(|item| !own(item));
+        assert_eq!(listed, there, "what is available at site {master} and at its shares");
+    }
+
+    fn names(&self, profiles: Vec<Arc<Profile>>) -> BTreeSet<Identity> {
+        profiles.iter().filter_map(|profile| self.kinds.identity(profile)).collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! A session's link to another broker, at the end that asks.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use ave_core::{Event, Setback};
+use ave_profile::{Address, AskId, BrokerId, Identity, Profile, SessionId};
+
+use crate::agenda::{Happening, MILLISECOND, SECOND, SiteId};
+use crate::wire::{End, Message, Role, WireId};
+use crate::world::World;
+
+/// When somebody else is to be asked too.
+const SLOW: u64 = 3 * MILLISECOND;
+
+/// How long another broker has to answer.
+pub(crate) const ANSWER_LIMIT: u64 = 3 * SECOND;
+
+/// How long another broker has to take something back.
+const CLOSE_WAIT: u64 = 2 * SECOND;
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) wire: WireId,
+    /// Whether the other broker has said that it is there.
+    up: bool,
+    /// What is on its way, then what waits.
+    orders: VecDeque<Order>,
+    busy: bool,
+    /// What the session has through this link.
+    entries: BTreeSet<Identity>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Ask { ask: AskId, groups: Vec<Vec<Profile>>, via: Vec<BrokerId> },
+    Yield { nth: u64, profiles: Vec<Profile> },
+}
+
+impl World {
+    /// `Effect::AskPeer`
+    pub(crate) fn ask_peer(
+        &mut self,
+        site: SiteId,
+        session: SessionId,
+        ask: AskId,
+        peer: &Address,
+        groups: Vec<Vec<Profile>>,
+        via: Vec<BrokerId>,
+    ) {
+        self.later(site, SLOW, Happening::Told(Event::PeerSlow { session, ask }));
+        self.later(site, ANSWER_LIMIT, Happening::AskTooLate { session, ask });
+        if !self.session(site, session).links.contains_key(peer) {
+            let to = self.site_at(peer);
+            let wire = self.dial(site, to, Role::Link(session, peer.clone()));
+            let link =
+                Link { wire, up: false, orders: VecDeque::new(), busy: false, entries: BTreeSet::new() };
+            self.session(site, session).links.insert(peer.clone(), link);
+        }
+        self.order(site, session, peer, Order::Ask { ask, groups, via });
+    }
+
+    /// `Effect::YieldAtPeer`
+    pub(crate) fn yield_at_peer(
+        &mut self,
+        site: SiteId,
+        session: SessionId,
+        peer: &Address,
+        profiles: Vec<Profile>,
+    ) {
+        self.seen.mark("something far was given back", true);
+        let items: Vec<Identity> =
+            profiles.iter().filter_map(|profile| self.kinds.identity(profile)).collect();
+        let Some(link) = self.session(site, session).links.get_mut(peer) else { return };
+        link.entries.retain(|entry| !items.contains(entry));
+        let nth = self.next_id();
+        self.session(site, session).giving_back.insert(nth);
+        self.later(site, CLOSE_WAIT, Happening::YieldTooLate { session, nth });
+        self.order(site, session, peer, Order::Yield { nth, profiles });
+    }
+
+    /// `Effect::HangUp`
+    pub(crate) fn hang_up_on_peer(&mut self, site: SiteId, session: SessionId, peer: &Address) {
+        self.seen.mark("a broker was hung up on", true);
+        if let Some(link) = self.drop_link(site, session, peer) {
+            self.given_back(site, session, &link);
+        }
+    }
+
+    /// A link that has waited for its turn may say the next thing.
+    fn order(&mut self, site: SiteId, session: SessionId, peer: &Address, order: Order) {
+        if let Some(link) = self.session(site, session).links.get_mut(peer) {
+            link.orders.push_back(order);
+        }
+        self.go_on(site, session, peer);
+    }
+
+    fn go_on(&mut self, site: SiteId, session: SessionId, peer: &Address) {
+        let Some(link) = self.session(site, session).links.get_mut(peer) else { return };
+        if !link.up || link.busy {
+            return;
+        }
+        let Some(order) = link.orders.front() else { return };
+        link.busy = true;
+        let message = match order {
+            Order::Ask { groups, via, .. } => Message::Get { groups: groups.clone(), via: via.clone() },
+            Order::Yield { profiles, .. } => Message::Yield(profiles.clone()),
+        };
+        let wire = link.wire;
+        self.send(wire, End::Dialer, message);
+    }
+
+    pub(crate) fn link_hears(&mut self, site: SiteId, session: SessionId, peer: &Address, message: Message) {
+        let identity = |profile: &Profile| self.kinds.identity(profile).expect("what is lent has a name");
+        let got: BTreeSet<Identity> = match &message {
+            Message::Got(groups) => groups.iter().flatten().map(identity).collect(),
+            _ => BTreeSet::new(),
+        };
+        let link = self.session(site, session).links.get_mut(peer).expect("a wire has its link");
+        if matches!(message, Message::Welcome(_)) {
+            link.up = true;
+            return self.go_on(site, session, peer);
+        }
+        link.busy = false;
+        match (link.orders.pop_front(), message) {
+            (Some(Order::Ask { ask, .. }), Message::Got(groups)) => {
+                link.entries.extend(got);
+                self.say(site, Event::PeerAnswered { session, ask, outcome: Ok(groups) });
+                self.go_on(site, session, peer);
+            }
+            (Some(Order::Ask { ask, .. }), Message::Refused(refusal)) => {
+                let link = self.drop_link(site, session, peer);
+                let outcome = Err(Setback::Refused(refusal));
+                self.say(site, Event::PeerAnswered { session, ask, outcome });
+                link.into_iter().for_each(|link| self.link_ends(site, session, peer, link));
+            }
+            (Some(Order::Yield { nth, .. }), Message::Yielded | Message::Refused(_)) => {
+                self.session(site, session).giving_back.remove(&nth);
+                self.go_on(site, session, peer);
+                self.settle(site, session);
+            }
+            (order, message) => panic!("{message:?} is no answer to {order:?}"),
+        }
+    }
+
+    /// The other end has closed the connection, or has been silent for too long.
+    pub(crate) fn link_is_lost(&mut self, site: SiteId, session: SessionId, peer: &Address) {
+        if let Some(link) = self.drop_link(site, session, peer) {
+            self.seen.mark("a link was lost over which something was held", !link.entries.is_empty());
+            self.link_ends(site, session, peer, link);
+        }
+    }
+
+    /// The other broker has had long enough.
+    pub(crate) fn ask_too_late(&mut self, site: SiteId, session: SessionId, ask: AskId) {
+        let Some(edge) = self.sites[site].sessions.get(&session) else { return };
+        let asks = |link: &Link| {
+            link.orders.iter().any(|order| matches!(order, Order::Ask { ask: other, .. } if *other == ask))
+        };
+        let peer = edge.links.iter().find(|(_, link)| asks(link)).map(|(peer, _)| peer.clone());
+        if let Some(peer) = peer {
+            self.seen.mark("a broker did not answer in time", true);
+            if let Some(link) = self.drop_link(site, session, &peer) {
+                self.link_ends(site, session, &peer, link);
+            }
+        }
+    }
+
+    /// The client has waited long enough for another broker to take something back.
+    pub(crate) fn yield_too_late(&mut self, site: SiteId, session: SessionId, nth: u64) {
+        let edge = self.sites[site].sessions.get_mut(&session);
+        if edge.is_some_and(|edge| edge.giving_back.remove(&nth)) {
+            self.settle(site, session);
+        }
+    }
+
+    fn drop_link(&mut self, site: SiteId, session: SessionId, peer: &Address) -> Option<Link> {
+        let link = self.sites[site].sessions.get_mut(&session)?.links.remove(peer)?;
+        self.hang_up(link.wire, End::Dialer);
+        Some(link)
+    }
+
+    /// Nothing that was asked over a link will be answered, and what was held over it is gone.
+    fn link_ends(&mut self, site: SiteId, session: SessionId, peer: &Address, link: Link) {
+        let lost = (!link.entries.is_empty()).then(|| Event::PeerLost { session, peer: peer.clone() });
+        let failed = link.orders.iter().filter_map(|order| match order {
+            Order::Ask { ask, .. } => {
+                let outcome = Err(Setback::Unreachable("Broker connection failed".to_owned()));
+                Some(Event::PeerAnswered { session, ask: *ask, outcome })
+            }
+            Order::Yield { .. } => None,
+        });
+        let mut events: Vec<Event> = lost.into_iter().chain(failed).collect();
+        if self.dice.percent(50) {
+            events.reverse();
+        }
+        events.into_iter().for_each(|event| self.say(site, event));
+        self.given_back(site, session, &link);
+    }
+
+    /// What was to be given back over a link is gone with it.
+    fn given_back(&mut self, site: SiteId, session: SessionId, link: &Link) {
+        for order in &link.orders {
+            if let Order::Yield { nth, .. } = order {
+                self.session(site, session).giving_back.remove(nth);
+            }
+        }
+        self.settle(site, session);
+    }
+}
