@@ -67,8 +67,7 @@ pub(super) struct Notifier<R> {
     from: Value,
     revisions: watch::Receiver<Revision>,
     schedule: Schedule,
-    /// The trouble that the log has already. It is told once, not at every attempt.
-    logged: Option<String>,
+    logged: Logged,
 }
 
 /// One connection, and how far the master has been told over it.
@@ -79,12 +78,22 @@ struct Link<S> {
     told: Revision,
 }
 
+/// The trouble that the log has already: it is told once, not at every attempt.
+#[derive(Default)]
+struct Logged(Option<String>);
+
+impl Logged {
+    fn is_new(&mut self, trouble: &str) -> bool {
+        self.0.replace(trouble.to_owned()).as_deref() != Some(trouble)
+    }
+}
+
 impl<R: Reach> Notifier<R> {
     pub(super) fn new(site: Arc<Site>, master: Address, reach: R) -> Notifier<R> {
         let from = address_value(&site.address);
         let revisions = site.hub.revisions();
         let schedule = Schedule::new(Instant::now());
-        Notifier { site, master, reach, from, revisions, schedule, logged: None }
+        Notifier { site, master, reach, from, revisions, schedule, logged: Logged::default() }
     }
 
     /// Shares over one connection after the other.
@@ -178,17 +187,16 @@ impl<R: Reach> Notifier<R> {
 
     fn log_success(&mut self) {
         info!(master = %self.master, "sharing");
-        self.logged = None;
+        self.logged = Logged::default();
     }
 
     fn log_trouble(&mut self, trouble: &Trouble) {
         let why = brief(&trouble.to_string());
         let again_in_s = (self.schedule.due() - Instant::now()).as_secs();
-        if self.logged.as_ref() == Some(&why) {
-            debug!(master = %self.master, why, again_in_s, "still not sharing");
-        } else {
+        if self.logged.is_new(&why) {
             warn!(master = %self.master, why, again_in_s, "not sharing");
-            self.logged = Some(why);
+        } else {
+            debug!(master = %self.master, why, again_in_s, "still not sharing");
         }
     }
 }

@@ -1,8 +1,5 @@
 //! Notifiers, whatever their masters do. Time is the test's own.
 
-use std::io::Write;
-use std::sync::Mutex;
-
 use ave_core::{Event, Source};
 use ave_profile::Profile;
 use ave_protocol::handshake::{Answer, Credential, KeyId, Salt, Secret};
@@ -333,55 +330,23 @@ async fn a_master_that_closes_at_any_step_hears_everything_the_next_time() {
     assert_eq!((&all["whole"], names(&all["changed"])), (&json!(true), vec!["a", "b"]));
 }
 
-/// What this thread logs from now on.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn keep(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
-        tracing::subscriber::set_default(lines.finish())
-    }
-
-    /// The lines about the notifier, from the level on, and nothing of what was read before.
-    fn take(&self) -> Vec<String> {
-        let text = String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap();
-        let line = |line: &str| Some(line.split_once("notifier: ")?.1.to_owned());
-        text.lines().filter_map(line).collect()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn every_change_of_state_is_logged_once() {
-    let log = Log::default();
-    let _kept = log.keep();
-    let mut shared = Shared::new(&["a"]).await;
-    for _ in 0..5 {
-        let stream = shared.attempt().await.0;
-        let mut far = FarEnd::refuse(stream, our_salt()).await;
-        deny(&mut far).await;
+async fn a_key_that_the_master_does_not_know_is_named_in_the_log_187() {
+    let house = House::new(&[("a", "")]).await;
+    let (sender, mut attempts) = mpsc::unbounded_channel();
+    let master = Address::new("master", 4000);
+    let mut notifier = Notifier::new(house.site.clone(), master, ToTheTest(sender));
+    for salt in [our_salt(), original_salt()] {
+        let (Err(trouble), ()) = tokio::join!(notifier.share(), async {
+            deny(&mut FarEnd::refuse(attempts.recv().await.unwrap(), salt).await).await;
+        });
+        assert!(matches!(trouble, Trouble::Key), "{trouble}");
     }
-    shared.attempt().await;
-    let key = "the master does not know the key of this broker";
-    let denied = log.take();
-    assert!(denied.len() == 1 && denied[0].contains(key) && denied[0].contains("again_in_s=1"), "{denied:?}");
-    shared.attempt().await;
-    assert_eq!(log.take().len(), 1, "another trouble");
-    let far = shared.shared().await;
-    drop(far);
-    shared.shared().await.expect("get_version").await;
-    let told = log.take();
-    let starts: Vec<_> = told.iter().map(|line| line.split(" master=").next().unwrap()).collect();
-    assert_eq!(starts, ["sharing", "not sharing", "sharing"], "{told:?}");
+}
+
+#[test]
+fn a_trouble_is_logged_when_it_is_new() {
+    let mut logged = Logged::default();
+    let troubles = ["refused", "refused", "key", "key", "refused"];
+    assert_eq!(troubles.map(|trouble| logged.is_new(trouble)), [true, false, true, false, true]);
 }
