@@ -127,9 +127,12 @@ impl Core {
         }
     }
 
-    /// Whether some share could serve a group if everything were free.
+    /// Whether some share could serve a group if everything were free, or were back in its list.
     fn known_elsewhere(&self, session: SessionId, asking: &Asking, nth: usize) -> Option<Refusal> {
         let group = &asking.groups[nth];
+        if self.shares.iter().any(|(_, share)| group.requests.iter().any(|request| share.awaits(request))) {
+            return Some(busy(&group.requests));
+        }
         let wants = equipment_of(&group.requests);
         self.candidates(session, asking, nth).into_iter().find_map(|candidate| {
             let Candidate::Share(address) = candidate else { return None };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ave_profile::{Address, BrokerId, Identity, Kind, KindTable, LinkId, Profile, SessionId};
 
 use crate::equipment::{Equipment, Hold, ItemId, Phase};
+use crate::search::Request;
 use crate::{Granted, Moment, Origin, Report, SharedPiece, Source, Taken};
 
 /// How long a piece that was given back through here stays out of the lists if its share says nothing of
@@ -92,6 +93,13 @@ impl Share {
     /// Whether it has a piece, even if that is not listed at the moment.
     pub(crate) fn lists(&self, item: &Identity) -> bool {
         self.equipment.knows(item) || self.absent.contains_key(item)
+    }
+
+    /// Whether such a piece was given back through here and is not listed again yet.
+    pub(crate) fn awaits(&self, Request { kind, profile }: &Request) -> bool {
+        self.absent.values().any(|(_, piece)| {
+            piece.profile.kind() == Some(&*kind.name) && kind.matches(profile, &piece.profile)
+        })
     }
 
     /// Where a piece is, as far as the share says so.

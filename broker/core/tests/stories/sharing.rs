@@ -51,6 +51,15 @@ fn a_piece_given_back_is_listed_again_when_its_share_speaks_of_it_182() {
 }
 
 #[test]
+fn a_piece_given_back_is_busy_as_long_as_it_is_not_listed_again() {
+    let mut broker = Broker::new(&[]).share("s", &["a"]);
+    let asked = question(broker.get(json!([any()])));
+    granted(broker.answers(&asked, json!([[relay("a")]])), &[]);
+    yields(&mut broker, Door::Broker, "a");
+    assert_eq!(refused(broker.get(json!([any()]))).1.kind, RefusalKind::Busy);
+}
+
+#[test]
 fn a_piece_given_back_of_which_nobody_speaks_returns_after_a_while() {
     let mut broker = Broker::new(&[]).share("s", &["a"]);
     let asked = question(broker.get(json!([any()])));
