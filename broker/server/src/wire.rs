@@ -39,7 +39,6 @@ pub(crate) enum WireError {
 }
 
 /// A stream of frames in both directions.
-#[derive(Debug)]
 pub(crate) struct Wire<S> {
     stream: S,
     input: BytesMut,

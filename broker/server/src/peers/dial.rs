@@ -61,7 +61,6 @@ impl From<WireError> for LineError {
 }
 
 /// One connection, as a client.
-#[derive(Debug)]
 pub(crate) struct Line<S = TcpStream> {
     wire: Wire<S>,
     limits: Limits,
@@ -72,6 +71,8 @@ pub(crate) struct Line<S = TcpStream> {
     verdict: Option<bool>,
     /// Requests whose replies are still to come, in order.
     owed: usize,
+    /// When the last of them was made.
+    asked: Instant,
     /// A call was given up: its reply would be taken for that of the next.
     spent: bool,
 }
@@ -120,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             must_be_known: matches!(credential, Credential::Session { .. }),
             verdict: None,
             owed: 0,
+            asked: Instant::now(),
             spent: false,
         })
     }
@@ -191,8 +193,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             }
             self.ask(&Request::new("get_version", Arguments::default()))?;
         }
-        let patience = self.heard + self.silence;
-        timeout_at(patience, self.last_reply()).await.map_err(|_| LineError::Silent(self.silence))?.map(drop)
+        let rest = self.silence - self.silence / PINGS_WITHIN_LIMIT;
+        timeout_at(self.asked + rest, self.last_reply())
+            .await
+            .map_err(|_| LineError::Silent(self.silence))?
+            .map(drop)
     }
 
     /// Puts a request into the output; it leaves before its reply is waited for.
@@ -203,6 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         let encoding = if self.is_ours { Encoding::MessagePack } else { Encoding::Json };
         request.encode(encoding, self.wire.output()).map_err(|error| LineError::Lost(error.to_string()))?;
         self.owed += 1;
+        self.asked = Instant::now();
         Ok(())
     }
 

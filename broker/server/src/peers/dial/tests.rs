@@ -100,6 +100,23 @@ async fn an_idle_peer_is_asked_thrice_within_the_limit_and_given_up_when_it_is_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_nobody_has_asked_for_long_is_given_its_time() {
+    let (mut line, mut far, _) = joined(our_salt(), Credential::Anonymous).await;
+    tokio::time::sleep(SILENCE * 2).await;
+    let pings = async {
+        for _ in 0..2 {
+            far.expect("get_version").await;
+            tokio::time::sleep(SILENCE / 2).await;
+            far.result(json!(1)).await;
+        }
+    };
+    tokio::select! {
+        lost = line.idle() => panic!("{lost}"),
+        () = pings => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_made_while_a_ping_is_out_gets_its_own_reply() {
     let (mut line, mut far, _) = joined(our_salt(), Credential::Anonymous).await;
     tokio::select! {
@@ -136,7 +153,7 @@ async fn a_late_or_dropped_call_is_the_last_one() {
 async fn what_makes_no_sense_ends_the_line_and_says_why() {
     let (ours, theirs) = duplex(1024);
     FarEnd::new(theirs).send(b"HTTP/1.1 400 Bad Request").await;
-    assert_eq!(reason(line(ours, Credential::Anonymous).await), "wrong challenge");
+    assert_eq!(reason(line(ours, Credential::Anonymous).await.map(drop)), "wrong challenge");
 
     let replies =
         [(&b"[1]"[..], "not a reply"), (b"\xff", "not a reply"), (b"{\"result\": 1} {}", "not a reply")];
@@ -212,13 +229,19 @@ async fn a_silent_peer_is_asked_by_the_system_too_and_small_frames_do_not_wait()
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SILENCE));
 }
 
+/// Why nobody can be reached there.
+async fn dial(address: &Address) -> LineError {
+    let outcome = Line::dial(address, &Credential::Anonymous, &Limits::default(), SILENCE).await;
+    outcome.err().expect("nobody is there")
+}
+
 #[tokio::test]
 async fn somebody_who_cannot_be_reached_is_named_with_the_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let gone = Address::new("127.0.0.1", port);
-    let error = Line::dial(&gone, &Credential::Anonymous, &Limits::default(), SILENCE).await.unwrap_err();
+    let error = dial(&gone).await;
     assert!(error.to_string().starts_with(&format!("cannot connect to {gone}: ")), "{error}");
 }
 
@@ -227,7 +250,7 @@ async fn somebody_who_accepts_and_says_nothing_is_waited_for_5_s() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = Address::new("127.0.0.1", listener.local_addr().unwrap().port());
     let begun = Instant::now();
-    let error = Line::dial(&address, &Credential::Anonymous, &Limits::default(), SILENCE).await.unwrap_err();
+    let error = dial(&address).await;
     assert!(matches!(error, LineError::Unreachable { .. }), "{error}");
     assert_eq!(begun.elapsed(), DIAL_LIMIT);
 }
