@@ -274,7 +274,7 @@ async fn a_broker_that_hangs_up_in_any_phase_is_told_from_one_that_refuses() {
 #[tokio::test]
 async fn a_broker_that_hangs_in_any_phase_is_given_up_in_time() {
     let begun = Instant::now();
-    let phases = (0..PHASES).filter(|phase| *phase != 3).map(async |phase| {
+    let phases = (0..PHASES).filter(|phase| *phase != 3).map(|phase| async move {
         let stranger = Stranger::new(original_salt()).await;
         let house = House::in_town(&["b"], Some(stranger.port())).await;
         let mut client = house.guest("").await;
