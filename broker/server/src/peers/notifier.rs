@@ -103,8 +103,8 @@ impl<R: Reach> Notifier<R> {
             self.schedule.begins(Instant::now());
             self.revisions.mark_unchanged(); // this attempt is for all that there is
             let Err(trouble) = self.share().await;
-            self.schedule.failed(Instant::now());
-            self.log_trouble(&trouble);
+            let pause = self.schedule.failed(Instant::now());
+            self.log_trouble(&trouble, pause);
         }
     }
 
@@ -190,9 +190,9 @@ impl<R: Reach> Notifier<R> {
         self.logged = Logged::default();
     }
 
-    fn log_trouble(&mut self, trouble: &Trouble) {
+    fn log_trouble(&mut self, trouble: &Trouble, pause: Duration) {
         let why = brief(&trouble.to_string());
-        let again_in_s = (self.schedule.due() - Instant::now()).as_secs();
+        let again_in_s = pause.as_secs();
         if self.logged.is_new(&why) {
             warn!(master = %self.master, why, again_in_s, "not sharing");
         } else {

@@ -42,10 +42,12 @@ impl Schedule {
         self.pause = PAUSE_MIN;
     }
 
-    /// The connection was lost, or never came to be.
-    pub(super) fn failed(&mut self, now: Instant) {
-        self.due = now + self.pause;
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+    /// The connection was lost, or never came to be. Returns the pause until the next attempt.
+    pub(super) fn failed(&mut self, now: Instant) -> Duration {
+        let pause = self.pause;
+        self.due = now + pause;
+        self.pause = (pause * 2).min(PAUSE_MAX);
+        pause
     }
 
     /// There is something new to tell: that is worth an attempt before its time.
@@ -65,8 +67,9 @@ mod tests {
         let fail = |_| {
             let now = schedule.due();
             schedule.begins(now);
-            schedule.failed(now);
-            (schedule.due() - now).as_secs()
+            let pause = schedule.failed(now);
+            assert_eq!(schedule.due(), now + pause);
+            pause.as_secs()
         };
         (0..times).map(fail).collect()
     }
