@@ -235,9 +235,10 @@ fn arguments_of_every_call_may_have_any_type() {
         ("", "list_collateral get_version get_profile no_such_call"),
         (ADMIN, "list_equipment list_available list_handsets list_relays list_allocations_all"),
         (ADMIN, "list_collateral_all list_stacks list_allocators close_session list_shares"),
-        (ADMIN, "start_sharing stop_sharing restart_sharing drop_share serialize"),
+        (ADMIN, "start_sharing stop_sharing restart_sharing drop_share list_holders serialize"),
         (ADMIN, "begin_handover end_handover"),
         (SHARE, "add_equipment set_equipment set_ws_profile add_workspaces remove_workspaces"),
+        (SHARE, "share_hello share_update"),
     ];
     let mut scene = Scene::new();
     for (key, calls) in calls {

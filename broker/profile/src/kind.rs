@@ -220,25 +220,47 @@ impl KindTable {
     /// `invalid profile: ...`, if the type is missing, unknown or made on demand, or the identity is
     /// not a string. (Specification 4.3.)
     pub fn reported(&self, profile: &Profile) -> Result<(Arc<Kind>, Identity), Refusal> {
-        let invalid = |why: &str| Refusal::exception(format!("invalid profile: {why}: {profile}"));
-        let kind = match profile.get("type") {
-            None => return Err(invalid("\"type\" is missing")),
-            Some(Value::Text(name)) => {
-                self.get(name).ok_or_else(|| invalid(&format!("unknown type \"{name}\"")))?
-            }
-            Some(_) => return Err(invalid("\"type\" is not a string")),
-        };
+        let name = type_name(profile)?;
+        let kind = self.get(name).ok_or_else(|| invalid(profile, &format!("unknown type \"{name}\"")))?;
         if kind.made_on_demand {
-            return Err(invalid("pieces of this type are made on demand"));
+            return Err(invalid(profile, "pieces of this type are made on demand"));
         }
-        match profile.get(&kind.identity) {
-            None => Err(Refusal::new(RefusalKind::KeyError, kind.identity.clone())),
+        Ok((kind.clone(), kind.identified(profile)?))
+    }
+
+    /// The identity of a piece that another broker reports, which may be one made on demand; `None` if
+    /// this broker does not know its type. (Specification 6.3.)
+    ///
+    /// # Errors
+    /// As of [`KindTable::reported`], but for types unknown or made on demand.
+    pub fn shared(&self, profile: &Profile) -> Result<Option<Identity>, Refusal> {
+        let Some(kind) = self.get(type_name(profile)?) else { return Ok(None) };
+        kind.identified(profile).map(Some)
+    }
+}
+
+impl Kind {
+    fn identified(&self, profile: &Profile) -> Result<Identity, Refusal> {
+        match profile.get(&self.identity) {
+            None => Err(Refusal::new(RefusalKind::KeyError, self.identity.clone())),
             Some(Value::Text(value)) => {
-                Ok((kind.clone(), Identity { kind: kind.name.clone(), value: value.as_str().into() }))
+                Ok(Identity { kind: self.name.clone(), value: value.as_str().into() })
             }
-            Some(_) => Err(invalid(&format!("\"{}\" is not a string", kind.identity))),
+            Some(_) => Err(invalid(profile, &format!("\"{}\" is not a string", self.identity))),
         }
     }
+}
+
+fn type_name(profile: &Profile) -> Result<&str, Refusal> {
+    match profile.get("type") {
+        None => Err(invalid(profile, "\"type\" is missing")),
+        Some(Value::Text(name)) => Ok(name),
+        Some(_) => Err(invalid(profile, "\"type\" is not a string")),
+    }
+}
+
+fn invalid(profile: &Profile, why: &str) -> Refusal {
+    Refusal::exception(format!("invalid profile: {why}: {profile}"))
 }
 
 #[cfg(test)]
@@ -313,5 +335,18 @@ mod tests {
         assert!(refused(json!({"type": "relay", "uid": 1})).message.contains("\"uid\" is not a string"));
         let known = table.reported(&Profile::of(json!({"type": "relay", "uid": "a"}))).unwrap().1;
         assert_eq!(known, Identity::new("relay", "a"));
+    }
+
+    #[test]
+    fn shared_pieces_may_be_of_unknown_types_and_made_on_demand_189() {
+        let shared = |json| KindTable::builtin().shared(&Profile::of(json));
+        assert_eq!(shared(json!({"type": "toaster"})), Ok(None));
+        let workspace = shared(json!({"type": "workspace", "uid": "w"}));
+        assert_eq!(workspace, Ok(Some(Identity::new("workspace", "w"))));
+        let nameless = shared(json!({"type": "handset"})).unwrap_err();
+        assert_eq!(nameless, Refusal::new(RefusalKind::KeyError, "serial"));
+        for bad in [json!({}), json!({"type": 1}), json!({"type": "relay", "uid": 1})] {
+            assert!(shared(bad).unwrap_err().message.starts_with("invalid profile: "));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One connection, from the handshake to its end: frames become calls, answers become frames. What a
 //! call does is in `calls`; what a connection may call depends on what its handshake showed.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::calls::broker::Client;
@@ -25,8 +27,8 @@ use crate::wire::{Wire, WireError};
 
 /// Where a connection came in.
 pub(crate) enum Entrance {
-    /// At the broker's port.
-    Broker,
+    /// At the broker's port, from here.
+    Broker(SocketAddr),
     /// At a session's own port.
     Session(Arc<SessionHandle>),
 }
@@ -60,6 +62,9 @@ pub(crate) trait Answering {
         None
     }
 
+    /// The peer was silent for longer than that.
+    fn silent(&self) {}
+
     /// The peer has gone while its call is being answered. Whatever it held is given back now.
     fn lost(&self) {}
 }
@@ -81,20 +86,31 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, entrance
             let cut = session.cut.clone();
             let here = session.connections.token();
             let conversation = converse(&mut wire, Proxy::new(site.clone(), Some(session)), &site);
-            let ended = tokio::select! {
-                biased;
-                () = cut.cancelled() => Ok(()),
-                ended = conversation => ended,
-            };
+            let ended = until_cut(&cut, conversation).await;
             drop(wire); // closed before anybody is told that it is cut
             drop(here);
             ended
         }
         (Entrance::Session(_), _) => converse(&mut wire, Proxy::new(site.clone(), None), &site).await,
-        (Entrance::Broker, caller) => converse(&mut wire, Client::new(site.clone(), caller), &site).await,
+        (Entrance::Broker(peer), caller) => {
+            let cut = CancellationToken::new();
+            let client = Client::new(site.clone(), caller, peer, cut.clone());
+            until_cut(&cut, converse(&mut wire, client, &site)).await
+        }
     };
     if let Err(error) = ended {
         debug!(%error, "disconnected");
+    }
+}
+
+async fn until_cut(
+    cut: &CancellationToken,
+    conversation: impl Future<Output = Result<(), WireError>>,
+) -> Result<(), WireError> {
+    tokio::select! {
+        biased;
+        () = cut.cancelled() => Ok(()),
+        ended = conversation => ended,
     }
 }
 
@@ -109,7 +125,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     frame::encode(&salt.challenge_payload(), wire.output());
     let answer = Answer::parse(&wire.frame().await?);
     let caller = match entrance {
-        Entrance::Broker => site.keys.caller(&salt, &answer, site.ports.is_none()).await,
+        Entrance::Broker(_) => site.keys.caller(&salt, &answer, site.ports.is_none()).await,
         Entrance::Session(session) if session.is_shown_by(&salt, &answer) => Caller::Session(session.clone()),
         Entrance::Session(_) => Caller::Stranger,
     };
@@ -133,7 +149,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Err(WireError::Closed) => return Ok(()),
             Err(error @ WireError::Silent(_)) => {
-                info!(%error, "another broker is given up");
+                answering.silent();
                 return Err(error);
             }
             Err(error) => return Err(error),

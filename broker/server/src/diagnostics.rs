@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ave_core::Allocator;
+use ave_profile::Address;
 use tokio::time::timeout;
 
 use crate::site::Site;
@@ -20,9 +22,13 @@ pub(crate) async fn describe(site: Arc<Site>) -> String {
             ("Collateral", core.collateral(None).len()),
             ("Stacks", core.stacks().len()),
         ];
-        (counts, core.allocations(None))
+        let pieces = |share: Address| {
+            let pieces = core.equipment(None, Some(&Allocator::Share(share.clone()))).len();
+            (share, pieces)
+        };
+        (counts, core.allocations(None), core.shares().into_iter().map(pieces).collect::<Vec<_>>())
     });
-    let Ok(Ok((counts, allocations))) = timeout(LOOK_LIMIT, look).await else {
+    let Ok(Ok((counts, allocations, shares))) = timeout(LOOK_LIMIT, look).await else {
         return "the hub does not answer\n".to_owned();
     };
     let mut text = String::new();
@@ -34,6 +40,10 @@ pub(crate) async fn describe(site: Arc<Site>) -> String {
         if let Some(item) = site.kinds.identity(&profile) {
             let _ = writeln!(text, "\t{item}");
         }
+    }
+    let _ = writeln!(text, "Shares:\t{}", shares.len());
+    for (share, pieces) in shares {
+        let _ = writeln!(text, "\t{share}\t{pieces}");
     }
     text
 }

@@ -46,11 +46,11 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) async fn serve_broker(listener: TcpListener, site: Arc<Site>) {
     let connections = TaskTracker::new();
     let stop = site.stop.clone();
-    let accepting = accept(&listener, |stream| {
+    let accepting = accept(&listener, |stream, peer| {
         let (site, stop) = (site.clone(), site.stop.clone());
         connections.spawn(async move {
             tokio::select! {
-                () = connection::serve(stream, Entrance::Broker, site) => {}
+                () = connection::serve(stream, Entrance::Broker(peer), site) => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -71,7 +71,7 @@ pub(crate) async fn serve_session(
     site: Arc<Site>,
     handle: Arc<SessionHandle>,
 ) {
-    let accepting = accept(&listener, |stream| {
+    let accepting = accept(&listener, |stream, _| {
         let (site, session) = (site.clone(), handle.clone());
         handle.connections.spawn(async move {
             tokio::select! {
@@ -88,12 +88,12 @@ pub(crate) async fn serve_session(
     drop(lease);
 }
 
-async fn accept(listener: &TcpListener, mut serve: impl FnMut(TcpStream)) {
+async fn accept(listener: &TcpListener, mut serve: impl FnMut(TcpStream, SocketAddr)) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!(%peer, "connected");
-                serve(stream);
+                serve(stream, peer);
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");

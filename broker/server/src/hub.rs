@@ -7,17 +7,18 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ave_core::{Core, Door, Effect, Event, Granted, Moment, Revision, Source};
-use ave_profile::{BrokerId, Identity, Profile, Refusal, RequestId, SessionId, Want};
+use ave_core::{Core, Door, Effect, Event, Granted, Moment, Report, Revision, Source};
+use ave_profile::{Address, BrokerId, Identity, LinkId, Profile, Refusal, RequestId, SessionId, Want};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::drivers::Drivers;
 use crate::mending::Mending;
+use crate::peers::shares::{LinkEnd, Links};
 use crate::session::Session;
 
 /// How many events may wait. Senders beyond that wait in turn; the hub does not.
@@ -67,6 +68,7 @@ enum Inbound {
     Event(Event),
     Request(Event, RequestId, Reply),
     Open(Box<Session>, mpsc::Sender<Order>),
+    Link(LinkEnd),
     Look(Look),
 }
 
@@ -76,6 +78,7 @@ pub(crate) struct HubHandle {
     inbox: mpsc::Sender<Inbound>,
     requests: Arc<AtomicU64>,
     revisions: watch::Receiver<Revision>,
+    links: Arc<AtomicU64>,
 }
 
 impl HubHandle {
@@ -129,6 +132,28 @@ impl HubHandle {
         self.request(|request| Event::ResetAsked { item, request: Some(request) }).await.map(drop)
     }
 
+    /// A number for a connection over which shares report; a newer one has a greater number.
+    pub(crate) fn new_link(&self) -> LinkId {
+        LinkId(self.links.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A connection begins to report.
+    pub(crate) async fn link(&self, end: LinkEnd) {
+        let _ = self.inbox.send(Inbound::Link(end)).await;
+    }
+
+    /// Tells what a share says of itself, and waits until that is taken in.
+    pub(crate) async fn share_reported(
+        &self,
+        share: Address,
+        link: LinkId,
+        broker: Option<BrokerId>,
+        report: Report,
+    ) -> Result<(), Refusal> {
+        let event = |request| Event::ShareReported { share, link, broker, report, request: Some(request) };
+        self.request(event).await.map(drop)
+    }
+
     /// Looks at the core between two events.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
@@ -174,6 +199,7 @@ pub(crate) struct Hub {
     closing: HashMap<SessionId, BTreeSet<Identity>>,
     mending: Mending,
     revisions: watch::Sender<Revision>,
+    links: Links,
 }
 
 impl Hub {
@@ -191,8 +217,10 @@ impl Hub {
             closing: HashMap::new(),
             mending: Mending::new(drivers),
             revisions,
+            links: Links::default(),
         };
-        (hub, HubHandle { inbox: sender, requests: Arc::default(), revisions: seen })
+        let (requests, links) = Default::default();
+        (hub, HubHandle { inbox: sender, requests, revisions: seen, links })
     }
 
     /// Serves until told to stop, then ends every session and serves on until all are closed.
@@ -226,6 +254,10 @@ impl Hub {
                 () = at(self.core.deadline().map(|Moment(due)| self.started + due)) => {
                     self.apply(Event::DeadlineReached);
                 }
+                Some((link, why)) = self.links.next() => {
+                    self.take_what_is_waiting(stopping);
+                    self.apply_because(Event::ShareLost { link }, why);
+                }
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     for session in self.routes.keys().copied().collect::<Vec<_>>() {
@@ -237,7 +269,7 @@ impl Hub {
         self.mending.stop().await;
     }
 
-    /// The last words of a session that has ended are in the inbox: they count.
+    /// The last words of a session or connection that has ended are in the inbox: they count.
     fn take_what_is_waiting(&mut self, stopping: bool) {
         for _ in 0..self.inbox.len() {
             if let Ok(inbound) = self.inbox.try_recv() {
@@ -249,12 +281,16 @@ impl Hub {
     fn take(&mut self, inbound: Inbound, stopping: bool) {
         match inbound {
             Inbound::Event(event) => self.apply(event),
+            Inbound::Request(Event::ShareReported { link, .. }, _, reply) if !self.links.is_open(link) => {
+                let _ = reply.send(Err(Refusal::exception("this connection is being closed")));
+            }
             Inbound::Request(event, request, reply) => {
                 self.pending.insert(request, reply);
                 self.apply(event);
             }
             Inbound::Open(..) if stopping => {}
             Inbound::Open(session, orders) => self.open(*session, orders),
+            Inbound::Link(end) => self.links.open(end),
             Inbound::Look(look) => look(&self.core),
         }
     }
@@ -279,6 +315,11 @@ impl Hub {
     }
 
     fn apply(&mut self, event: Event) {
+        self.apply_because(event, "dropped by an administrator");
+    }
+
+    /// Lets something happen; `why` goes into the log if shares leave by it.
+    fn apply_because(&mut self, event: Event, why: &str) {
         if let Event::Closed { session, item, .. } = &event
             && let Some(items) = self.closing.get_mut(session)
         {
@@ -292,11 +333,11 @@ impl Hub {
         let revision = self.core.revision();
         self.revisions.send_if_modified(|seen| mem::replace(seen, revision) != revision);
         for effect in effects {
-            self.hand_out(effect);
+            self.hand_out(effect, why);
         }
     }
 
-    fn hand_out(&mut self, effect: Effect) {
+    fn hand_out(&mut self, effect: Effect, why: &str) {
         match effect {
             Effect::Warn { message } => warn!("{message}"),
             Effect::Reported { request, outcome } => {
@@ -317,7 +358,9 @@ impl Hub {
             | Effect::HangUp { session, .. } => {
                 self.order(session, Order { effect: Box::new(effect), reply: None });
             }
-            Effect::CutLink { .. } | Effect::ShareChanged { .. } => {}
+            Effect::CutLink { link } => self.links.cut(link),
+            Effect::ShareChanged { joined: true, .. } => {} // said with more words by who heard it
+            Effect::ShareChanged { share, joined: false } => info!(%share, why, "a share has left"),
             Effect::Close { session, ref items } | Effect::End { session, ref items } => {
                 if !items.is_empty() {
                     self.closing.entry(session).or_default().extend(items.iter().cloned());

@@ -1,14 +1,19 @@
 //! What every connection and session of one broker shares.
 
-use ave_profile::{BrokerId, KindTable, Value};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use ave_profile::{BrokerId, KindTable, Refusal, Value};
 use ave_protocol::handshake::Secret;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::hub::HubHandle;
 use crate::keys::Keys;
+use crate::limits::FEW_PIECES;
 use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
 
@@ -31,8 +36,31 @@ pub(crate) struct Site {
     pub(crate) turns: Turns,
     /// Whose turn it is to have a large frame read.
     pub(crate) large_frames: Semaphore,
+    /// Room for shares.
+    pub(crate) share_places: Arc<Semaphore>,
     /// Cancelled when the broker is to stop.
     pub(crate) stop: CancellationToken,
+}
+
+impl Site {
+    /// Does work on so many pieces. Much of it is done in its turn, and not on the threads that serve everybody.
+    ///
+    /// # Errors
+    /// If the broker stops meanwhile.
+    pub(crate) async fn ponder<T: Send + 'static>(
+        &self,
+        pieces: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if pieces <= FEW_PIECES {
+            return Ok(work());
+        }
+        let _turn = self.large_frames.acquire().await;
+        spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Refusal::exception("the broker stops"),
+        })
+    }
 }
 
 /// Unpredictable bytes from the operating system.

@@ -21,6 +21,7 @@ use crate::gate;
 use crate::hub::Hub;
 use crate::inventory::Inventory;
 use crate::keys::Keys;
+use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
 use crate::sightings::Sightings;
@@ -60,6 +61,7 @@ pub async fn serve(
         id,
         turns: Turns::default(),
         large_frames: Semaphore::new(1),
+        share_places: Arc::new(Semaphore::new(SHARES_MAX)),
         stop: stop.clone(),
         config,
     });

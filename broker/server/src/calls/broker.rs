@@ -1,6 +1,7 @@
 //! Calls at the broker: the checks of 2.3, the rights of 2.5, and the way to whoever does the work.
 
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,11 +9,14 @@ use ave_profile::{Map, Refusal, SessionId, Value};
 use ave_protocol::arguments::Bound;
 use ave_protocol::error::Fault;
 use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::calls::table::{self, INTERNAL, Method, Rights, SESSION_ONLY};
-use crate::calls::{allocation, beside, lists, reports, sharing_rule};
+use crate::calls::{allocation, beside, lists, reports, sharing, sharing_rule};
 use crate::connection::{Answering, Outcome};
 use crate::keys::Caller;
+use crate::peers::speaker::Speaker;
 use crate::session::{Session, SessionHandle};
 use crate::site::{Site, random_u64, session_key};
 
@@ -20,8 +24,14 @@ use crate::site::{Site, random_u64, session_key};
 pub(crate) struct Client {
     pub(crate) site: Arc<Site>,
     caller: Caller,
+    peer: SocketAddr,
     session: OnceLock<Arc<SessionHandle>>,
+    /// What it says of shares, if it is a broker that does.
+    speaker: OnceLock<Speaker>,
+    /// How long it is silent at most, if it has said so.
     silence_limit: OnceLock<Duration>,
+    /// Cuts its connection.
+    cut: CancellationToken,
 }
 
 /// Whatever ended the connection, its session ends too.
@@ -62,6 +72,13 @@ impl Answering for Client {
         self.silence_limit.get().copied()
     }
 
+    fn silent(&self) {
+        info!(peer = %self.peer, "another broker is silent for too long: its connection is closed");
+        if let Some(speaker) = self.speaker.get() {
+            speaker.leave("silent for too long");
+        }
+    }
+
     fn lost(&self) {
         if let Some(session) = self.session.get() {
             session.end();
@@ -70,8 +87,20 @@ impl Answering for Client {
 }
 
 impl Client {
-    pub(crate) fn new(site: Arc<Site>, caller: Caller) -> Client {
-        Client { site, caller, session: OnceLock::new(), silence_limit: OnceLock::new() }
+    pub(crate) fn new(site: Arc<Site>, caller: Caller, peer: SocketAddr, cut: CancellationToken) -> Client {
+        let (session, speaker, silence_limit) = Default::default();
+        Client { site, caller, peer, session, speaker, silence_limit, cut }
+    }
+
+    /// The connection as one that speaks for shares.
+    pub(crate) async fn speaker(&self) -> &Speaker {
+        if let Some(speaker) = self.speaker.get() {
+            return speaker;
+        }
+        let hub = &self.site.hub;
+        let (speaker, end) = Speaker::new(hub.new_link(), self.peer, self.cut.clone());
+        hub.link(end).await;
+        self.speaker.get_or_init(|| speaker)
     }
 
     /// The client's session; `None` on connections that showed a key.
@@ -100,7 +129,7 @@ impl Client {
     }
 
     /// Another broker, which says how long it is never silent; its first word counts.
-    fn announce(&self, silence_limit_s: Option<&Value>) {
+    pub(crate) fn announce(&self, silence_limit_s: Option<&Value>) {
         if let Some(limit) = beside::silence_limit(silence_limit_s) {
             let _ = self.silence_limit.set(limit);
         }
@@ -144,12 +173,14 @@ impl Client {
             (ListHandsets, Ok(bound)) => lists::of_kind(site, "handset", bound).await,
             (ListRelays, Ok(bound)) => lists::of_kind(site, "relay", bound).await,
             (ListStacks, Ok(_)) => lists::stacks(site).await,
-            (ListAllocators, Ok(_)) => Ok(Value::List(vec!["local".into()])),
-            (ListShares, Ok(_)) => Ok(Value::List(Vec::new())),
+            (ListAllocators, Ok(_)) => lists::allocators(site).await,
+            (ListHolders, Ok(bound)) => lists::holders(site, bound).await,
+            (ListShares, Ok(_)) => lists::shares(site).await,
             (StartSharing, Ok(_)) => Ok(sharing_rule::start(&self.site).await),
             (RestartSharing, Ok(_)) => Ok(sharing_rule::restart(&self.site).await),
             (StopSharing, Ok(_)) => Ok(sharing_rule::stop(site).await),
-            (Sharing, Ok(_)) => Ok(Value::Null), // there is no sharing rule that it could concern
+            (DropShare, Ok(bound)) => sharing::drop_share(site, bound).await,
+            (DropAllShares, Ok(_)) => sharing::drop_all_shares(site).await,
             (CloseSession, Ok(bound)) => allocation::close_session(site, bound).await,
             (ResetEquipment, Ok(bound)) => reports::reset_equipment(site, bound).await,
             (Serialize, Ok(_)) => Ok(Value::Map(Map::new())),
@@ -157,9 +188,15 @@ impl Client {
                 Err(Refusal::exception("this broker cannot hand over: stop it and start it again"))
             }
             (AddEquipment, Ok(bound)) => reports::add_equipment(site, bound).await,
-            (SetEquipment, Ok(bound)) => reports::set_equipment(bound),
-            (SetStacks, Ok(bound)) => reports::set_stacks(site, bound).await,
-            (SetWorkspaceProfile, Ok(bound)) => reports::set_workspace_profile(site, bound).await,
+            (SetEquipment, Ok(bound)) => sharing::set_equipment(self, bound).await,
+            (SetStacks, Ok(bound)) if reports::is_local(&bound) => reports::set_stacks(site, bound).await,
+            (SetStacks, Ok(bound)) => sharing::set_stacks(self, bound).await,
+            (SetWorkspaceProfile, Ok(bound)) if reports::is_local(&bound) => {
+                reports::set_workspace_profile(site, bound).await
+            }
+            (SetWorkspaceProfile, Ok(bound)) => sharing::set_workspace_profile(self, bound).await,
+            (ShareHello, Ok(bound)) => sharing::share_hello(self, bound).await,
+            (ShareUpdate, Ok(bound)) => sharing::share_update(self, bound).await,
             (Obsolete, Ok(_)) => Err(Refusal::exception("this call is obsolete: use set_equipment()")),
         };
         match result {

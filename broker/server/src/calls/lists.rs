@@ -3,27 +3,57 @@
 
 use std::sync::Arc;
 
-use ave_core::Core;
-use ave_profile::{Profile, Refusal, Value, WEIGHT_MAX, weighed};
+use ave_core::{Allocator, Core};
+use ave_profile::{Address, Map, Profile, Refusal, Value, WEIGHT_MAX, weighed};
 use ave_protocol::arguments::Bound;
 
 use super::allocation::profile;
 use super::broker::Client;
+use crate::peers::heard::{address, address_value, wrong};
 use crate::site::Site;
 
 type Profiles = Vec<Arc<Profile>>;
 
 pub(crate) async fn equipment(site: &Site, bound: Bound) -> Result<Value, Refusal> {
-    if !is_local(bound.get("allocator")) {
-        return Ok(Value::List(Vec::new()));
-    }
+    let allocator = match bound.get("allocator") {
+        Value::Null => None,
+        Value::Text(name) if name == "local" => Some(Allocator::Local),
+        other => match address(other) {
+            Ok(share) => Some(Allocator::Share(share)),
+            Err(_) => return Ok(Value::List(Vec::new())), // no allocator is called like that
+        },
+    };
     let filter = filter(&bound)?;
-    list(site, move |core| core.equipment(filter.as_ref(), None)).await
+    list(site, move |core| core.equipment(filter.as_ref(), allocator.as_ref())).await
 }
 
-/// No allocator means all of them, which is this one.
-fn is_local(allocator: &Value) -> bool {
-    matches!(allocator, Value::Null) || allocator.as_str() == Some("local")
+/// Where each piece really is.
+pub(crate) async fn holders(site: &Site, bound: Bound) -> Result<Value, Refusal> {
+    let filter = filter(&bound)?;
+    let available = match bound.get("available") {
+        Value::Bool(flag) => *flag,
+        other => return Err(wrong("available", "true or false", other)),
+    };
+    let held = site.hub.look(move |core| core.holders(filter.as_ref(), available)).await?;
+    let entry = |(holder, profile): (Option<Address>, Arc<Profile>)| {
+        let holder = holder.as_ref().map_or_else(|| "local".into(), address_value);
+        let profile = Profile::clone(&profile).into();
+        Value::Map(Map::from([("holder".to_owned(), holder), ("profile".to_owned(), profile)]))
+    };
+    Ok(Value::List(held.into_iter().map(entry).collect()))
+}
+
+/// The connected shares.
+pub(crate) async fn shares(site: &Site) -> Result<Value, Refusal> {
+    let shares = site.hub.look(Core::shares).await?;
+    Ok(Value::List(shares.iter().map(address_value).collect()))
+}
+
+/// This broker's own equipment, and the shares.
+pub(crate) async fn allocators(site: &Site) -> Result<Value, Refusal> {
+    let shares = site.hub.look(Core::shares).await?;
+    let allocators = std::iter::once(Value::from("local")).chain(shares.iter().map(address_value));
+    Ok(Value::List(allocators.collect()))
 }
 
 pub(crate) async fn available(site: &Site, bound: Bound) -> Result<Value, Refusal> {

@@ -6,5 +6,6 @@ pub(crate) mod broker;
 mod lists;
 mod reports;
 pub(crate) mod session;
+mod sharing;
 mod sharing_rule;
 mod table;

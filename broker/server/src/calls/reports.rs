@@ -6,10 +6,11 @@ use ave_profile::{Profile, Refusal, Value};
 use ave_protocol::arguments::Bound;
 
 use super::allocation::{profile, profiles};
+use crate::peers::heard;
 use crate::site::Site;
 
 pub(crate) async fn add_equipment(site: &Site, bound: Bound) -> Result<Value, Refusal> {
-    if bound.get("allocator").as_str() != Some("local") {
+    if !is_local(&bound) {
         let text = format!(
             "add_equipment() is for equipment of this host: wanted \"local\", found {}; \
              a broker that shares its equipment uses set_equipment()",
@@ -22,12 +23,7 @@ pub(crate) async fn add_equipment(site: &Site, bound: Bound) -> Result<Value, Re
     Ok(Value::Null)
 }
 
-pub(crate) fn set_equipment(bound: Bound) -> Result<Value, Refusal> {
-    Err(no_shares(bound.get("allocator")))
-}
-
 pub(crate) async fn set_stacks(site: &Site, bound: Bound) -> Result<Value, Refusal> {
-    local(&bound)?;
     let wanted = || Refusal::exception("stacks must be a list of list of profiles");
     let stack = |stack: &Value| profiles(stack.as_list().ok_or_else(wanted)?).map_err(|_| wanted());
     let stacks = bound.get("stacks").as_list().ok_or_else(wanted)?;
@@ -36,16 +32,8 @@ pub(crate) async fn set_stacks(site: &Site, bound: Bound) -> Result<Value, Refus
     Ok(Value::Null)
 }
 
-pub(crate) async fn set_workspace_profile(site: &Site, bound: Bound) -> Result<Value, Refusal> {
-    local(&bound)?;
-    let profile = profile(bound.get("profile"))?;
-    if profile.contains_key("uid") {
-        let text = format!("cannot set generic workspace profile with uid: {profile}");
-        return Err(Refusal::exception(text));
-    }
-    if profile.kind() != Some("workspace") {
-        return Err(Refusal::exception(format!("not a workspace profile: {profile}")));
-    }
+pub(crate) async fn set_workspace_profile(site: &Site, mut bound: Bound) -> Result<Value, Refusal> {
+    let profile = heard::workspace(bound.take("profile"))?;
     site.hub.tell(Event::WorkspaceProfileSet { profile: Some(profile) }).await;
     Ok(Value::Null)
 }
@@ -65,11 +53,7 @@ fn listed<'b>(bound: &'b Bound, name: &str) -> Result<&'b [Value], Refusal> {
     value.as_list().ok_or_else(wrong)
 }
 
-fn local(bound: &Bound) -> Result<(), Refusal> {
-    let allocator = bound.get("allocator");
-    if allocator.as_str() == Some("local") { Ok(()) } else { Err(no_shares(allocator)) }
-}
-
-fn no_shares(allocator: &Value) -> Refusal {
-    Refusal::exception(format!("this broker takes no shares: wanted \"local\", found {allocator}"))
+/// Whether a call concerns this host, and not a share.
+pub(super) fn is_local(bound: &Bound) -> bool {
+    bound.get("allocator").as_str() == Some("local")
 }

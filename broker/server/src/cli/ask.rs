@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use ave_client::{Broker, Credential, Options};
+use ave_client::{Broker, ClientError, Credential, Options};
 use ave_profile::{KindTable, Value};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::handshake::Secret;
@@ -27,6 +27,23 @@ pub(super) struct Question<'q> {
 impl Question<'_> {
     /// The broker's answer; `admin` is used instead of the key of the home.
     pub(super) fn ask(self, paths: &Paths, admin: Option<&str>) -> Result<Value, Failure> {
+        self.put(paths, admin, |error| Err(error.to_string()))
+    }
+
+    /// The same; `None` if the broker is an older one that does not know the call.
+    pub(super) fn ask_if_known(self, paths: &Paths, admin: Option<&str>) -> Result<Option<Value>, Failure> {
+        self.put(paths, admin, |error| match error {
+            ClientError::Plain(text) if text.starts_with("no such RPC") => Ok(None),
+            other => Err(other.to_string()),
+        })
+    }
+
+    fn put<T: From<Value>>(
+        self,
+        paths: &Paths,
+        admin: Option<&str>,
+        failed: impl FnOnce(ClientError) -> Result<T, String>,
+    ) -> Result<T, Failure> {
         let key = match admin {
             Some(key) => Some(Secret::new(key.to_owned())),
             None => usable(|faults| AuthKeys::load(&paths.authkeys_json(), faults))?.key("admin").cloned(),
@@ -42,6 +59,7 @@ impl Question<'_> {
         let mut broker = Broker::new((host.to_string(), port), credential, options);
         broker
             .call(call, arguments)
+            .map_or_else(failed, |answer| Ok(answer.into()))
             .map_err(|error| Failure::of(format_args!("could not {doing}: {host}:{port}: {error}")))
     }
 }

@@ -35,10 +35,20 @@ const SHOWN: [(&str, &str, &str, &[&str]); 3] = [
 /// How much room the names of members have: as much as the longest of [`SHOWN`] needs.
 const LABEL_CHARS: usize = "product.model".len();
 
-/// Prints what the broker of this home answers to `call`.
-pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) -> Outcome {
-    let question = Question { doing: "list", call, arguments: Arguments::default(), limit: ANSWER_LIMIT };
-    let listed = question.ask(paths, admin)?;
+/// The member that says which other broker holds a piece. No profile carries it between brokers.
+const BROKER: &str = "broker";
+
+/// Prints all that the broker of this home has, or only what is available.
+pub(super) fn print(paths: &Paths, available: bool, admin: Option<&str>, json: bool) -> Outcome {
+    let question = |call, arguments| Question { doing: "list", call, arguments, limit: ANSWER_LIMIT };
+    let arguments = Arguments::positional([Value::Null, available.into()]);
+    let listed = match question("list_holders", arguments).ask_if_known(paths, admin)? {
+        Some(held) => with_brokers(held),
+        None => {
+            let call = if available { "list_available" } else { "list_equipment" };
+            question(call, Arguments::default()).ask(paths, admin)?
+        }
+    };
     if json {
         return answer(serde_json::to_string_pretty(&listed).map_err(Failure::of)?);
     }
@@ -46,6 +56,20 @@ pub(super) fn print(paths: &Paths, call: &str, admin: Option<&str>, json: bool) 
     let profiles = listed.as_list().unwrap_or_default().iter().filter_map(Value::as_map);
     let paragraphs: Vec<String> = profiles.filter_map(|profile| shown_piece(profile, &types)).collect();
     if paragraphs.is_empty() { Ok(()) } else { answer(paragraphs.join("\n\n")) }
+}
+
+/// The profiles of a list of holders; those of other brokers say whose they are.
+fn with_brokers(held: Value) -> Value {
+    let Value::List(held) = held else { return held };
+    let profiles = held.into_iter().filter_map(|entry| {
+        let Value::Map(mut entry) = entry else { return None };
+        let Some(Value::Map(mut profile)) = entry.remove("profile") else { return None };
+        if let Some([Value::Text(host), port]) = entry.get("holder").and_then(Value::as_list) {
+            profile.insert(BROKER.to_owned(), format!("{host}:{port}").into());
+        }
+        Some(Value::Map(profile))
+    });
+    Value::List(profiles.collect())
 }
 
 fn kind(profile: &Map) -> Option<&str> {
@@ -62,7 +86,7 @@ fn shown_piece(profile: &Map, types: &Types) -> Option<String> {
 /// One piece, if its type is one of [`SHOWN`].
 fn paragraph(profile: &Map) -> Option<String> {
     let (_, title, named_by, members) = SHOWN.iter().find(|(name, ..)| Some(*name) == kind(profile))?;
-    let members = members.iter().chain(&["broken"]).copied();
+    let members = members.iter().chain(&["broken", BROKER]).copied();
     Some(lines(title, profile.get(*named_by), members, profile))
 }
 
@@ -151,6 +175,20 @@ mod tests {
         assert_eq!(shown(json!({"type": "wlan", "uid": "w"})), None);
         let broken = shown(json!({"type": "wlan", "uid": "w", "broken": "it did not close"}));
         assert_eq!(broken.unwrap(), "wlan w\n    broken         it did not close");
+    }
+
+    #[test]
+    fn a_piece_of_another_broker_says_whose_it_is() {
+        let held = json!([
+            {"holder": "local", "profile": {"type": "relay", "uid": "a"}},
+            {"holder": ["site-b", 4000], "profile": {"type": "relay", "uid": "b"}},
+            {"holder": ["", 4001], "profile": {"type": "wlan", "uid": "c"}},
+        ]);
+        let listed = with_brokers(held.into());
+        let [a, b, c] = listed.as_list().unwrap() else { panic!("{listed}") };
+        assert_eq!(a, &json!({"type": "relay", "uid": "a"}).into());
+        assert_eq!(paragraph(b.as_map().unwrap()).unwrap(), "Relay b\n    broker         site-b:4000");
+        assert_eq!(c.as_map().unwrap()[BROKER], Value::from(":4001"));
     }
 
     #[test]

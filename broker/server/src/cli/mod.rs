@@ -187,8 +187,8 @@ impl Cli {
             Action::Restart => daemon::restart(&Daemon::broker(&paths)),
             Action::Stop => daemon::stop(&Daemon::broker(&paths)),
             Action::Hickup => daemon::hickup(&Daemon::broker(&paths)),
-            Action::List => lists::print(&paths, "list_available", self.admin.as_deref(), self.json),
-            Action::ListAll => lists::print(&paths, "list_equipment", self.admin.as_deref(), self.json),
+            Action::List => lists::print(&paths, true, self.admin.as_deref(), self.json),
+            Action::ListAll => lists::print(&paths, false, self.admin.as_deref(), self.json),
             Action::Reset => {
                 let named = self.reset.as_deref().unwrap_or_default();
                 reset::reset(&paths, named, self.admin.as_deref())

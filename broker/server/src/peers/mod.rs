@@ -1,13 +1,19 @@
-//! What this broker does at others, as their client. (Specification 5.9, 6.)
+//! Other brokers: what this one does there as their client, and what they say of their equipment.
+//! (Specification 5.9, 6.)
 
 mod answer;
 mod dial;
 mod dialect;
+mod difference;
+pub(crate) mod heard;
+pub(crate) mod limits;
 pub(crate) mod link;
 mod notifier;
 mod picture;
 mod schedule;
+pub(crate) mod shares;
 mod sharing;
+pub(crate) mod speaker;
 mod turns;
 mod update;
 mod visit;

@@ -7,9 +7,11 @@ mod guest;
 mod load;
 mod mending;
 mod sessions;
+mod shares;
 mod strangers;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ave_core::{Core, Event, Source};
@@ -28,12 +30,17 @@ use crate::drivers::fake::{Fake, Story};
 use crate::gate;
 use crate::hub::Hub;
 use crate::keys::Keys;
+use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
 use crate::site::Site;
 
 pub(crate) use guest::Guest;
 
 pub(crate) const ADMIN: &str = "admin key";
+const SHARE: &str = "share key";
+
+/// Where all guests seem to come from.
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// A broker with fake equipment.
 pub(crate) struct House {
@@ -71,7 +78,7 @@ impl House {
         std::fs::create_dir_all(paths.config()).unwrap();
         let config = json!({"port": port, "host": "127.0.0.1", "remote": remote});
         std::fs::write(paths.broker_json(), config.to_string()).unwrap();
-        std::fs::write(paths.authkeys_json(), json!({"admin": ADMIN}).to_string()).unwrap();
+        std::fs::write(paths.authkeys_json(), json!({"admin": ADMIN, "share": SHARE}).to_string()).unwrap();
         let workspace = json!({"root": "~/workspaces", "tools": {}});
         std::fs::write(paths.workspace_json(), workspace.to_string()).unwrap();
         let kinds = KindTable::builtin();
@@ -86,7 +93,10 @@ impl House {
             sharing: Sharing::new(&config.broker),
             config,
             kinds,
-            keys: Keys::new([("admin", &Secret::new(ADMIN.to_owned()))]),
+            keys: Keys::new([
+                ("admin", &Secret::new(ADMIN.to_owned())),
+                ("share", &Secret::new(SHARE.to_owned())),
+            ]),
             drivers,
             hub: handle,
             id: BrokerId(port.into()),
@@ -94,6 +104,7 @@ impl House {
             ports: None,
             turns: Turns::default(),
             large_frames: Semaphore::new(1),
+            share_places: Arc::new(Semaphore::new(SHARES_MAX)),
             stop,
         });
         let piece =
@@ -106,7 +117,7 @@ impl House {
     /// Somebody who connects and shows a key; the empty key is nobody's.
     pub(crate) async fn guest(&self, key: &str) -> Guest {
         let (ours, theirs) = duplex(1 << 16);
-        tokio::spawn(connection::serve(ours, Entrance::Broker, self.site.clone()));
+        tokio::spawn(connection::serve(ours, Entrance::Broker(PEER), self.site.clone()));
         Guest::enter(theirs, key).await
     }
 
