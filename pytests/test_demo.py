@@ -1,5 +1,6 @@
-"""What `make demo` runs, which is what the README shows first."""
+"""What `make demo` and `make demo-network` run, which is what the README shows."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -14,15 +15,27 @@ DEMO_LIMIT_S = 120
 SIMULATED = pathlib.Path(BINARY).with_name("ave-simulated")
 
 
+@contextlib.contextmanager
+def running(demo, folder, *arguments):
+    """The running demo, which keeps everything in that folder."""
+    command = [ROOT / "config-examples" / demo, *arguments, sys.executable]
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        yield process
+        process.kill()
+
+
 @pytest.fixture
 def demo(tmp_path):
-    """The running demo, which keeps everything in `tmp_path`."""
-    command = [ROOT / "config-examples" / "demo", BINARY, SIMULATED, sys.executable]
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as running:
-        yield running
-        running.kill()
+    with running("demo", tmp_path, BINARY, SIMULATED) as process:
+        yield process
+
+
+@pytest.fixture
+def demo_network(tmp_path):
+    with running("demo-network", tmp_path, BINARY) as process:
+        yield process
 
 
 def test_the_demo_shows_a_phone_at_work_and_leaves_nothing(demo, tmp_path):
@@ -40,4 +53,22 @@ def test_a_terminated_demo_leaves_nothing(demo, tmp_path):
     demo.send_signal(signal.SIGTERM)
     demo.communicate(timeout=DEMO_LIMIT_S)
     assert demo.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_network_demo_cuts_a_lab_off_and_sees_it_return(demo_network, tmp_path):
+    output, errors = demo_network.communicate(timeout=DEMO_LIMIT_S)
+    assert demo_network.returncode == 0, output + errors
+    shown = ["hello from far", "far is cut off", "still has handset MIDDLE1", "far is back", "a new script of near has relay far-a"]
+    assert [text for text in shown if text not in output] == [], output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminated_network_demo_leaves_nothing_not_even_a_stopped_broker(demo_network, tmp_path):
+    for line in demo_network.stdout:
+        if line.startswith("--- far is cut off"):
+            break
+    demo_network.send_signal(signal.SIGTERM)
+    demo_network.communicate(timeout=DEMO_LIMIT_S)
+    assert demo_network.returncode == 130
     assert list(tmp_path.iterdir()) == []
