@@ -6,7 +6,7 @@ Each declaration is sent to the broker as it is called; answers and errors are t
 
 from __future__ import annotations
 
-from typing import Literal, Optional, Union
+from typing import Literal, Optional, TypedDict, Union
 
 from ave.broker._remote import Profile, Remote, sent
 
@@ -15,6 +15,13 @@ Address = tuple[str, int]
 
 #: The broker's own host, or a broker that shares with it.
 Allocator = Union[Literal["local"], Address]
+
+
+class Held(TypedDict):
+    """A piece of equipment, and the broker that has it."""
+
+    holder: Allocator
+    profile: Profile
 
 
 class Administration(Remote):
@@ -138,6 +145,19 @@ class Administration(Remote):
         """
 
     @sent
+    def list_holders(self, profile: Optional[Profile] = None, available: bool = False) -> list[Held]:
+        """Lists equipment with the broker that has it, for administrators.
+
+        :arg profile: What to look for; everything by default.
+        :arg available: Only what could be allocated now.
+        :returns: ``{"holder": ..., "profile": ...}`` per piece: ``"local"``, or ``[host, port]`` of another
+            broker; behind an original one, of the share that told of it. (Specification 6.6.)
+
+        >>> [each['holder'] for each in admin.list_holders({'type': 'relay', 'uid': 'a'})]
+        ['local']
+        """
+
+    @sent
     def list_allocators(self) -> list[Allocator]:
         """Lists who lends through this broker, for administrators.
 
@@ -159,16 +179,16 @@ class Administration(Remote):
 
     @sent
     def start_sharing(self) -> Optional[Address]:
-        """Shares this broker's equipment, if it has a rule for that, for administrators.
+        """Shares this broker's equipment, anew if it does already, for administrators.
 
-        :returns: ``None`` if it has not.
+        :returns: An empty host and this broker's port; ``None`` if it has no rule for that.
 
         >>> admin.start_sharing()
         """
 
     @sent
     def stop_sharing(self) -> None:
-        """Stops sharing this broker's equipment, for administrators.
+        """Stops sharing this broker's equipment until ``start_sharing``, for administrators.
 
         >>> admin.stop_sharing()
         """
@@ -182,7 +202,8 @@ class Administration(Remote):
 
     @sent
     def drop_share(self, address: Address) -> None:
-        """Disconnects a broker that shares its equipment with this one, for administrators.
+        """Disconnects a broker that shares its equipment with this one, for administrators. It comes back by
+        itself; what clients hold there stays theirs.
 
         :arg address: Its host and port; unknown ones have no effect.
 
