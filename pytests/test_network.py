@@ -1,5 +1,6 @@
 """Scripts whose equipment other labs have: the manual's words on `remote`, seen from the wheel."""
 
+import contextlib
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ from ave.broker import Broker
 from ave.broker.exceptions import Busy, NoSuch
 from ave.exceptions import AveException, Exit
 from ave.network.exceptions import ConnectionClosed, ConnectionRefused
-from conftest import AS_ROOT, BINARY, KEYS, ROOT, wait_for
+from conftest import AS_ROOT, BINARY, KEYS, LIMIT_S, ROOT, wait_for
 from old_client import OldBroker, Refused
 
 HANDSET, RELAY, WORKSPACE = {"type": "handset"}, {"type": "relay"}, {"type": "workspace"}
@@ -178,11 +179,13 @@ def test_a_script_that_is_killed_loses_what_it_has_in_other_labs(pair):
 
 def ends_by_sigkill(middle):
     middle.process.kill()
+    middle.process.wait(LIMIT_S)
 
 
 def ends_by_an_administrator(middle):
-    with middle.admin() as admin:
+    with middle.admin() as admin, contextlib.suppress(ConnectionClosed):
         admin.stop()
+    middle.process.wait(LIMIT_S)
 
 
 @pytest.mark.parametrize("ends", [ends_by_sigkill, ends_by_an_administrator])
