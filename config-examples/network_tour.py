@@ -16,6 +16,8 @@ from ave.broker.exceptions import Busy, NoSuch
 from ave.exceptions import AveException
 
 HOMES, AVE_BROKER = pathlib.Path(sys.argv[1]), sys.argv[2:]
+LABS = "near", "middle", "far"
+FARS_PIECES = 3
 LIMIT_S = 30
 LOOK_AGAIN_S = 0.05
 
@@ -36,26 +38,30 @@ def client(lab):
     return Broker(home=HOMES / lab)
 
 
+def place(port):
+    """The lab whose broker listens there."""
+    return next(lab for lab in LABS if run_file(lab, "port") == str(port))
+
+
 def listed(lab, option):
-    """What `ave-broker` prints there, as (name, the address of the broker that has it or None)."""
+    """What `ave-broker` prints there, as (name, where it is)."""
     command = [*AVE_BROKER, option, "--home", str(HOMES / lab)]
     text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=LIMIT_S).stdout
     for paragraph in filter(None, text.split("\n\n")):
         title, *lines = paragraph.splitlines()
         members = dict(line.split(None, 1) for line in lines)
-        yield f"{title.split()[0]} {members.get('serial') or title.split()[-1]}", members.get("broker")
+        name = f"{title.split()[0]} {members.get('serial') or title.split()[-1]}"
+        yield name, f"at {place(members['broker'].split(':')[1])}" if "broker" in members else "here"
 
 
 def show(title, *labs):
     """Prints the lists of these labs: what there is, where it is, and whether it can be had."""
     print(f"\n--- {title}")
-    at = {f"127.0.0.1:{run_file(lab, 'port')}": f"at {lab}" for lab in ("near", "middle", "far")}
     for lab in labs:
         free = list(listed(lab, "--list"))
         pieces = list(listed(lab, "--list-all"))
-        for name, address in pieces:
-            state = "free" if (name, address) in free else "taken"
-            print(f"{lab:>6} lists  {name:18}{at[address] if address else 'here':12}{state}")
+        for name, where in pieces:
+            print(f"{lab:>6} lists  {name:18}{where:12}{'free' if (name, where) in free else 'taken'}")
         if not pieces:
             print(f"{lab:>6} lists  nothing")
     sys.stdout.flush()
@@ -71,8 +77,9 @@ def wait_until(what, holds):
     return time.monotonic() - began
 
 
-def middle_sees_far():
-    return any(address for _, address in listed("middle", "--list"))
+def free_at_far():
+    """So many pieces of far can be had at middle."""
+    return sum(where == "at far" for _, where in listed("middle", "--list"))
 
 
 def says_closed(broker):
@@ -86,7 +93,7 @@ def got(who, *resources):
     for each in resources:
         profile = each.profile
         name = profile.get("serial") or profile["uid"]
-        print(f"{who} has {profile['type']} {name}, and calls it at port {each.address[1]}")
+        print(f"{who} has {profile['type']} {name}, and calls it at {place(each.address[1])}")
 
 
 def refused(who, broker, *wanted):
@@ -98,10 +105,10 @@ def refused(who, broker, *wanted):
 
 
 def main():
-    for lab in "near", "middle", "far":
+    for lab in LABS:
         print(f"{lab:>6} listens at port {run_file(lab, 'port')}")
-    wait_until("middle sees what far shares", middle_sees_far)
-    show("joined: what far has is in middle's list; near only knows whom to ask", "near", "middle", "far")
+    wait_until("middle lists what far shares", lambda: free_at_far() == FARS_PIECES)
+    show("joined: what far has is in middle's list; near only knows whom to ask", *LABS)
 
     print()
     own_client = client("middle")
@@ -111,11 +118,11 @@ def main():
     got("a script of near", handset, relay, workspace)
     print("its workspace says:", workspace.run(["sh", "-c", "echo hello from far"])[1].strip())
     refused("another script of near", client("near"), {"type": "relay"})
-    show("lent: at middle to its client, at far to the script of near", "near", "middle", "far")
+    show("lent: at middle to its client, at far to the script of near", *LABS)
 
     far = int(run_file("far", "ave-broker.pid"))
     os.kill(far, signal.SIGSTOP)
-    gone_s = wait_until("middle forgets far", lambda: not middle_sees_far())
+    gone_s = wait_until("middle forgets far", lambda: free_at_far() == 0)
     show(f"far is cut off: silent, and after {gone_s:.2f} s out of middle's list", "near", "middle")
     print()
     wait_until("the session of the script ends", lambda: says_closed(script))
@@ -124,8 +131,8 @@ def main():
     refused("a new script of near", client("near"), *WANTED)
 
     os.kill(far, signal.SIGCONT)
-    back_s = wait_until("middle lists far again", middle_sees_far)
-    show(f"far is back: after {back_s:.2f} s in middle's list, with nothing left taken", "near", "middle", "far")
+    back_s = wait_until("middle lists far again, all free", lambda: free_at_far() == FARS_PIECES)
+    show(f"far is back: after {back_s:.2f} s in middle's list, with nothing left taken", *LABS)
     print()
     with client("near") as again:
         got("a new script of near", *again.get(WANTED))
