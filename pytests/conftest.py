@@ -19,6 +19,7 @@ from ave.broker import Broker
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BINARY = os.environ.get("AVE_BROKER", str(TARGET / "debug" / "ave-broker"))
+WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # not even a killed test leaves a broker
 AS_ROOT = ["--allow-root"] if os.geteuid() == 0 else []
 KEYS = {"admin": "Some random stuff... 1234!", "share": "please stick to printable characters, ok?"}
 LIMIT_S = 10
@@ -37,12 +38,13 @@ class Lab:
         for name, members in {"broker": {**nothing, **configuration}, **(files or {})}.items():
             known = self.read(name) if (self.config / f"{name}.json").exists() else {}
             self.write(name, {**known, **members} if isinstance(members, dict) else members)
-        command = [BINARY, "--foreground", "--home", str(home), *AS_ROOT]
+        command = [*WITH_US, BINARY, "--foreground", "--home", str(home), *AS_ROOT]
         with open(home / "log", "w") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         ready = self.process.stdout.readline().strip()
         assert ready.startswith("ave-broker listening on "), (home / "log").read_text()
-        self.address = ("127.0.0.1", int(ready.rpartition(":")[2]))
+        host, _, port = ready.rpartition(" ")[2].rpartition(":")
+        self.address = (host, int(port))
 
     def read(self, name):
         return json.loads((self.config / f"{name}.json").read_text())
@@ -79,9 +81,9 @@ class Lab:
             self.process.stdout.close()
 
 
-def wait_for(condition):
+def wait_for(condition, limit_s=LIMIT_S):
     """Waits until a condition holds; returns what it returned."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + limit_s
     while not (held := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)
