@@ -83,6 +83,7 @@ system:
 	@missing=; \
 	test -x /usr/bin/git || missing="$$missing git"; \
 	command -v adb >/dev/null || missing="$$missing adb"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	test -z "$$missing" || { \
