@@ -1,8 +1,10 @@
 """Scripts whose equipment other labs have: the manual's words on `remote`, seen from the wheel."""
 
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from old_client import OldBroker, Refused
 
 HANDSET, RELAY, WORKSPACE = {"type": "handset"}, {"type": "relay"}, {"type": "workspace"}
 PAGE = ROOT / "docs" / "network.md"
+DRIVER = ROOT / "broker" / "server" / "src" / "drivers" / "plugin" / "tests" / "driver.py"
 BLOCK_LIMIT_S = 60
 SILENCE_LIMIT_S = 2
 
@@ -301,27 +304,53 @@ def test_an_old_client_gets_what_is_at_the_end_of_a_chain(start, session_ports):
                 each.session.close()
 
 
-def page_blocks():
-    text = PAGE.read_text()
-    found = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    assert len(found) == 2
+def blocks(language):
+    """The code blocks of the page in one language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    assert found
     return found
 
 
-@pytest.mark.parametrize("number", range(len(page_blocks())))
-def test_the_scripts_of_the_page_run(start, number):
-    """At `near` those of scripts, at `middle` those of administrators."""
+def describe(home, descriptor):
+    """Brings a type of its own to a lab that is yet to start."""
+    folder = home / ".ave" / "equipment.d"
+    folder.mkdir(parents=True)
+    (folder / "toaster.json").write_text(json.dumps(descriptor))
+    return folder
+
+
+def test_a_type_of_a_labs_own_is_driven_at_the_end_of_a_chain(start, start_lab, tmp_path):
+    (known,) = [json.loads(block) for block in blocks("json") if "toaster" in block]
+    for lab in "near", "middle":
+        describe(tmp_path / lab, known)
+    driven = {**known, "driver": {"command": [sys.executable, "./driver.py"]}, "limits": {"open_s": 10}}
+    shutil.copy(DRIVER, describe(tmp_path / "far", driven))
+    middle = start("middle")
+    near = start("near", remote=forward(middle))
+    equipment = [{"type": "toaster", "uid": "t1"}]
+    far = start_lab("far", files={"equipment": equipment}, stacks=[], remote=share(middle))
+    with middle.admin() as admin:
+        wait_for(lambda: admin.list_available({"type": "toaster"}))
+    with client(near) as broker:
+        toaster = broker.get({"type": "toaster"})
+        assert toaster.address == far.address
+        assert toaster.echo("hello") == "hello"
+
+
+SCRIPTS = dict(zip(["near", "middle"], blocks("python")))
+
+
+@pytest.mark.parametrize("place", SCRIPTS)
+def test_the_scripts_of_the_page_run(start, place):
     middle = start("middle", "M1")
     far = start("far", "F1", "F2", remote=share(middle))
-    far_pretty = [{**each, "pretty": "togari"} for each in far.read("equipment")]
-    far.write("equipment", far_pretty)
+    far.write("equipment", [{**each, "pretty": "togari"} for each in far.read("equipment")])
     with middle.admin() as admin:
         wait_for(lambda: len(admin.list_available({"type": "handset", "pretty": "togari"})) == 2)
     near = start("near", remote=forward(middle))
-    home = [near, middle][number].home
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", page_blocks()[number]],
-        env={**os.environ, "HOME": str(home)},
+        [sys.executable, "-W", "error", "-c", SCRIPTS[place]],
+        env={**os.environ, "HOME": str({"near": near, "middle": middle}[place].home)},
         capture_output=True,
         text=True,
         timeout=BLOCK_LIMIT_S,
