@@ -99,6 +99,13 @@ pub(super) fn nonsense(wanted: &str, found: &str) -> LineError {
     LineError::Lost(format!("it answered nonsense: wanted {wanted}, found {found}"))
 }
 
+/// A refusal of one of several groups that were asked for one after the other.
+pub(super) fn of_group(error: LineError, nth: usize, groups: usize) -> LineError {
+    let LineError::Fault(Fault { kind, message, details }) = error else { return error };
+    let refusal = Refusal { kind: RefusalKind::Driver(kind), message, details };
+    LineError::Fault(refusal.of_group(nth, groups).into())
+}
+
 /// What a failed question means to the client who waits for it. (Specification 5.9.)
 pub(super) fn setback(error: LineError) -> Setback {
     match error {
@@ -124,4 +131,18 @@ fn refused(fault: Fault) -> Setback {
         other => RefusalKind::Driver(other.to_owned()),
     };
     Setback::Refused(Refusal { kind, message: fault.message, details: fault.details })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_one_group_after_the_other_names_the_group() {
+        let busy = || LineError::Fault(Fault::new("Exit", "all such equipment busy: {}"));
+        let Setback::Refused(refusal) = setback(of_group(busy(), 1, 3)) else { panic!("a refusal") };
+        assert_eq!((refusal.kind.clone(), refusal.group()), (RefusalKind::Busy, Some(1)));
+        let Setback::Refused(refusal) = setback(of_group(busy(), 0, 1)) else { panic!("a refusal") };
+        assert_eq!(refusal.group(), None, "there is no other");
+    }
 }

@@ -9,7 +9,7 @@ use ave_profile::{Address, Map, Profile, Value};
 use ave_protocol::handshake::Credential;
 use ave_protocol::limits::Limits;
 
-use super::answer::{Entry, allotments, entries, is_same, nonsense};
+use super::answer::{Entry, allotments, entries, is_same, nonsense, of_group};
 use super::dial::{Line, LineError};
 use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LIMIT, PEER_FRAME_BYTES_MAX, PEER_VALUES_MAX};
 use crate::site::Site;
@@ -35,11 +35,14 @@ impl Visit {
         groups: &[Vec<Profile>],
         via: &Value,
     ) -> Result<Vec<Vec<Entry>>, LineError> {
+        if self.broker.is_ours() {
+            return self.get_at_once(groups, via).await;
+        }
         // Original brokers take groups from clients, but from other brokers they know only one at a time.
-        let at_once = if self.broker.is_ours() { groups.len() } else { 1 };
         let mut granted = Vec::new();
-        for groups in groups.chunks(at_once.max(1)) {
-            granted.extend(self.get_at_once(groups, via).await?);
+        for (nth, group) in groups.iter().enumerate() {
+            let one = self.get_at_once(std::slice::from_ref(group), via).await;
+            granted.extend(one.map_err(|error| of_group(error, nth, groups.len()))?);
         }
         Ok(granted)
     }
