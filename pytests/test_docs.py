@@ -114,6 +114,14 @@ def test_links_between_documents_lead_somewhere():
     assert not [link for document, link in found if not (document.parent / link).exists()]
 
 
+def test_log_lines_about_other_brokers_are_the_brokers_own():
+    page = (ROOT / "docs" / "network.md").read_text()
+    lines = re.findall(r"^\| `([a-z ,:]+?)(?: [a-z_]+=.*?| \.\.\.)` \|", page, re.M)
+    assert len(lines) == 10
+    source = "".join(path.read_text() for path in ROOT.glob("broker/server/src/**/*.rs"))
+    assert [line for line in lines if f'"{line}"' not in source] == []
+
+
 SINGLE_FILES = sorted(EXAMPLES.glob("*.json"))
 
 
