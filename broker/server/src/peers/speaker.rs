@@ -116,7 +116,9 @@ impl Speaker {
         if site.hub.look(move |core| core.shares().contains(&sought)).await? {
             info!(%share, peer = %self.peer, "a newer connection speaks for a share");
         }
-        Ok(())
+        // From here on the end of an older connection takes nothing away that is compared with.
+        let broker = self.broker.get().copied();
+        site.hub.share_reported(share.clone(), self.link, broker, Report::default()).await
     }
 
     /// How many pieces the share will have at most.
