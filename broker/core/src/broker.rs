@@ -87,13 +87,18 @@ impl Core {
                 Vec::new()
             }
             Event::StacksSet { stacks } => {
+                let before = self.equipment.stacks.written.clone();
                 let warnings = self.equipment.set_stacks(&self.kinds, stacks);
-                self.changes.touch_stacks();
+                if self.equipment.stacks.written != before {
+                    self.changes.touch_stacks();
+                }
                 warnings.into_iter().map(|message| Effect::Warn { message }).collect()
             }
             Event::WorkspaceProfileSet { profile } => {
-                self.workspaces.generic = profile;
-                self.changes.touch_workspace();
+                if self.workspaces.generic != profile {
+                    self.workspaces.generic = profile;
+                    self.changes.touch_workspace();
+                }
                 Vec::new()
             }
             Event::ForwardSet { target } => {

@@ -203,6 +203,7 @@ fn only_what_has_changed_is_told_190() {
         request: None,
     };
     broker.apply(report(relay("a")));
+    broker.apply(Event::StacksSet { stacks: Vec::new() });
     assert_eq!(broker.core.news(next.upto, &toward, usize::MAX).report, Report::default());
     assert_eq!(broker.core.revision().clone(), broker.core.revision());
 }
