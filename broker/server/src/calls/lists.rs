@@ -61,13 +61,13 @@ pub(crate) async fn available(site: &Site, bound: Bound) -> Result<Value, Refusa
     list(site, move |core| core.available(filter.as_ref())).await
 }
 
-/// Equipment of one type; asked for another type there is none.
+/// This broker's own equipment of one type; asked for another type there is none.
 pub(crate) async fn of_kind(site: &Site, kind: &'static str, bound: Bound) -> Result<Value, Refusal> {
     let mut filter = filter(&bound)?.unwrap_or_default();
     if filter.0.entry("type".to_owned()).or_insert_with(|| kind.into()).as_str() != Some(kind) {
         return Ok(Value::List(Vec::new()));
     }
-    list(site, move |core| core.equipment(Some(&filter), None)).await
+    list(site, move |core| core.equipment(Some(&filter), Some(&Allocator::Local))).await
 }
 
 pub(crate) async fn allocations(client: &Client) -> Result<Value, Refusal> {
