@@ -63,6 +63,6 @@ pub(crate) fn names(profiles: &Value) -> Vec<String> {
 
 /// The identity of a profile.
 fn name(profile: &Value) -> String {
-    let identity = profile.get("serial").or(profile.get("uid")).and_then(Value::as_str);
+    let identity = ["serial", "uid", "name"].iter().find_map(|member| profile.get(*member)?.as_str());
     identity.unwrap_or_else(|| panic!("no identity: {profile}")).to_owned()
 }

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Peer, names, pieces, stacks, wait_until};
+use super::{PATIENCE, Peer, names, pieces, stacks, wait_until, with};
 
 pub(crate) const ADMIN: &str = "admin key";
 pub(crate) const SHARE: &str = "share key";
@@ -53,6 +53,26 @@ impl Plan {
     pub(crate) fn authkeys(mut self, keys: Value) -> Plan {
         self.authkeys = keys;
         self
+    }
+
+    /// Listens on this port.
+    pub(crate) fn port(self, port: u16) -> Plan {
+        self.broker(json!({"port": port}))
+    }
+
+    /// Passes on to this broker what it cannot serve.
+    pub(crate) fn forward(self, target: SocketAddr) -> Plan {
+        self.remote(target, json!({"policy": "forward"}))
+    }
+
+    /// Shares its equipment with this broker.
+    pub(crate) fn share(self, master: SocketAddr) -> Plan {
+        self.remote(master, json!({"policy": "share", "authkey": SHARE}))
+    }
+
+    fn remote(self, other: SocketAddr, rule: Value) -> Plan {
+        let address = json!({"host": other.ip().to_string(), "port": other.port()});
+        self.broker(json!({"remote": with(address, rule)}))
     }
 
     /// The content of `equipment.json`.
@@ -203,6 +223,11 @@ impl Lab {
         Lab::plan().equipment(equipment).broker(json!({"stacks": stacks})).start()
     }
 
+    /// The plan of a lab with these pieces, by name.
+    pub(crate) fn having(names: &[&str]) -> Plan {
+        Lab::plan().equipment(pieces(names))
+    }
+
     /// A running lab with these pieces and stacks of them, by name.
     pub(crate) fn of(names: &[&str], stacked: &[&[&str]]) -> Lab {
         Lab::with(pieces(names), stacks(stacked))
@@ -249,6 +274,23 @@ impl Lab {
     /// Waits until exactly this can be had, in list order.
     pub(crate) fn wait_available(&self, names: &[&str]) {
         wait_until(&format!("exactly {names:?} can be had"), || self.available() == names);
+    }
+
+    /// Waits until its list of equipment is exactly this, in any order: shares tell of several changes at
+    /// once.
+    pub(crate) fn wait_listed(&self, names: &[&str]) {
+        let mut names = names.to_vec();
+        names.sort();
+        wait_until(&format!("exactly {names:?} are listed"), || {
+            let mut listed = self.list("list_equipment");
+            listed.sort();
+            listed == names
+        });
+    }
+
+    /// Its address as it announces itself.
+    pub(crate) fn announced(&self) -> Value {
+        json!([self.address.ip().to_string(), self.address.port()])
     }
 
     /// A client with our own library.

@@ -2,13 +2,19 @@
 //! byte by byte.
 
 mod board;
+mod cable;
+mod client;
 mod equipment;
 mod lab;
+mod original;
 mod peer;
 
 pub(crate) use board::Bus;
+pub(crate) use cable::Cable;
+pub(crate) use client::{Client, Lent, names_of};
 pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
 pub(crate) use lab::{ADMIN, Lab, Plan, SHARE, command, free_ports};
+pub(crate) use original::{Manner, Original};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
 
 use std::time::{Duration, Instant};
