@@ -223,7 +223,7 @@ def test_the_loss_of_a_lab_that_nothing_came_from_is_not_felt(chain):
 
 def test_administrators_see_and_steer_what_is_shared(master):
     near, far = master
-    local, other = list(near.address), list(far.address)
+    other = list(far.address)
     with near.admin() as admin, far.admin() as there:
         assert admin.list_shares() == [other]
         assert admin.list_allocators() == ["local", other]
@@ -237,10 +237,10 @@ def test_administrators_see_and_steer_what_is_shared(master):
         wait_for(lambda: admin.list_shares() == [] and serials(admin) == ["N1"])
         assert there.start_sharing() == ["", far.address[1]]
         wait_for_handsets(near, "N1", "F1", "F2")
-        for drop in (lambda: admin.drop_share(other), admin.drop_all_shares, there.restart_sharing):
+        for drop in (lambda: admin.drop_share(far.address), admin.drop_all_shares, there.restart_sharing):
             assert drop() is None
             wait_for_handsets(near, "N1", "F1", "F2")
-        admin.drop_share(local)
+        admin.drop_share(near.address)
         assert admin.list_shares() == [other]
 
 
