@@ -209,6 +209,7 @@ impl Share {
         granted: &Arc<Profile>,
         phase: Phase,
     ) {
+        self.release(session, item); // it may be reserved for another question of the session
         let id = self.equipment.intern(kind, item);
         let collateral = self.equipment.entangled(id);
         self.equipment.take(id, session, Hold { phase, granted: granted.clone(), collateral });
@@ -288,7 +289,10 @@ impl Shares {
 
     /// Lets go of what was only asked for.
     pub(crate) fn release(&mut self, peer: &Address, session: SessionId, item: &Identity) {
-        if let Some(share) = self.change(peer) {
+        let Some(share) = self.change(peer) else { return };
+        let id = share.equipment.id(item);
+        let hold = id.and_then(|id| share.equipment.item(id).holds.get(&session));
+        if hold.is_some_and(|hold| hold.phase == Phase::Asked) {
             share.release(session, item);
         }
     }

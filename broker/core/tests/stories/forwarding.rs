@@ -1,8 +1,9 @@
 //! What is not here is asked for elsewhere. (Specification 5.6, 5.9, 6.7.)
 
-use ave_core::{Effect, Event, Setback};
-use ave_profile::{BrokerId, Refusal, RefusalKind, RequestId, SessionId, Value, Want};
+use ave_core::{Effect, Event, Report, Setback};
+use ave_profile::{BrokerId, Profile, Refusal, RefusalKind, RequestId, SessionId, Value, Want};
 use serde_json::json;
+use std::sync::Arc;
 
 use crate::peers::*;
 
@@ -207,4 +208,17 @@ fn a_session_that_ends_while_others_are_asked_is_answered() {
     assert_eq!(refusal.message, "session closed");
     assert_eq!(broker.available(), ["a"]);
     assert!(broker.answers(&asked, json!([[relay("a")]])).is_empty());
+}
+
+#[test]
+fn a_share_that_is_the_target_too_may_lend_for_one_question_what_is_reserved_for_another() {
+    let mut broker = Broker::new(&[]).share("far", &["a"]).forwarding();
+    let stack = [named("a"), named("b")].map(|short| Arc::new(Profile::of(short))).into();
+    broker.reports("far", 1, Report { stacks: Some(vec![stack]), ..Report::default() });
+    let asked = questions(broker.get(json!([[any(), any()], [named("a")]])));
+    let [pair, named] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&pair.peer, &named.peer), (&at("far"), &at("far")));
+    let two = json!([[relay("a"), relay("b")]]);
+    assert!(broker.answers(pair, two).is_empty(), "the other group is still being asked for");
+    refused(broker.refuses(named, RefusalKind::Busy));
 }
