@@ -1,7 +1,10 @@
 //! Every state that small labs can get into, whatever their clients do in whatever order, and what is
 //! *always* true there. What is *sometimes* true shows that the interesting states are among them.
 
+mod edges;
 mod ledger;
+mod network;
+mod pair;
 mod scene;
 
 use std::collections::BTreeSet;

@@ -73,12 +73,6 @@ impl Scene {
     pub(crate) fn of(lab: &Lab) -> Scene {
         let mut scene =
             Scene { core: Core::new(Lab::kinds(), BrokerId(1)), ledger: Ledger::default(), opened: 0 };
-        let ready = |item: &Identity| {
-            let mut profile = short(item);
-            let state = if &*item.kind == "handset" { "boot_completed" } else { "online" };
-            profile.0.insert("power_state".into(), state.into());
-            profile
-        };
         let profiles = lab.pieces.iter().map(ready).collect();
         scene.apply(lab, Event::Reported { source: Source::File, profiles, request: None });
         let stacks = lab.stacks.iter().map(|stack| stack.iter().map(short).collect()).collect();
@@ -212,7 +206,15 @@ fn short(item: &Identity) -> Profile {
     Profile::of(json!({"type": &*item.kind, member: &*item.value}))
 }
 
-fn identities<P: Borrow<Profile>>(profiles: Vec<P>) -> Vec<Identity> {
+/// What a piece says of itself that can be had.
+pub(crate) fn ready(item: &Identity) -> Profile {
+    let mut profile = short(item);
+    let state = if &*item.kind == "handset" { "boot_completed" } else { "online" };
+    profile.0.insert("power_state".into(), state.into());
+    profile
+}
+
+pub(crate) fn identities<P: Borrow<Profile>>(profiles: Vec<P>) -> Vec<Identity> {
     let mut identities: Vec<Identity> = profiles.iter().map(|profile| identity(profile.borrow())).collect();
     identities.sort();
     identities
