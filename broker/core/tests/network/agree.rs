@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ave_core::{Revision, SharedPiece, Toward};
-use ave_profile::{Address, Identity, Profile};
+use ave_core::{Revision, Toward};
+use ave_profile::{Address, Identity, Profile, Want};
 
 use crate::agenda::SiteId;
-use crate::plan::address;
+use crate::client::Client;
+use crate::plan::{Remote, address, short};
 use crate::world::World;
 
 impl World {
@@ -45,6 +46,20 @@ impl World {
         assert_eq!(self.books.lent().count(), 0, "something is still driven");
     }
 
+    /// A new client of some broker that asks for a piece which can be had there.
+    pub(crate) fn add_probe(&mut self) -> Option<(usize, Identity)> {
+        let site = self.dice.index(self.sites.len());
+        let mut can_be_had = self.names(self.sites[site].core.available(None));
+        if let Remote::Forward(target) = self.sites[site].plan.remote {
+            can_be_had.extend(self.names(self.sites[target].core.available(None)));
+        }
+        let item = can_be_had.iter().nth(self.dice.index(can_be_had.len().max(1)))?.clone();
+        self.clients.push(Client { site, ..Client::default() });
+        let nth = self.clients.len() - 1;
+        self.gets(nth, Want { groups: vec![vec![short(&item)]] });
+        Some((nth, item))
+    }
+
     /// A master knows its shares and what each has.
     fn check_shares(&self, master: SiteId) {
         let core = &self.sites[master].core;
@@ -53,14 +68,18 @@ impl World {
         let addresses: Vec<Address> = shares.iter().map(|share| address(*share)).collect();
         assert_eq!(core.shares(), addresses, "the shares of site {master}");
         for share in shares {
-            let toward = Toward { address: Some(address(master)), broker: Some(self.sites[master].id) };
+            let id = self.sites[master].name();
+            let toward = Toward { address: Some(address(master)), broker: id };
             let news = self.sites[share].core.news(Revision::default(), &toward, usize::MAX);
-            let mut shared = news.report.changed;
-            shared.retain(|piece| !piece.origin.path.contains(&self.sites[master].id));
-            shared.sort_by_key(|piece| self.kinds.identity(&piece.profile));
-            let mut known: Vec<SharedPiece> = core.shared_by(&address(share));
-            known.sort_by_key(|piece| self.kinds.identity(&piece.profile));
-            assert_eq!(known, shared, "what site {master} knows of share {share}, and what that has");
+            let (mut there, mut known) = (news.report.changed, core.shared_by(&address(share)));
+            there.retain(|piece| !piece.origin.path.contains(&self.sites[master].id));
+            for pieces in [&mut there, &mut known] {
+                if id.is_none() || self.sites[share].plan.is_original {
+                    pieces.iter_mut().for_each(|piece| piece.origin = Arc::default());
+                }
+                pieces.sort_by_key(|piece| self.kinds.identity(&piece.profile));
+            }
+            assert_eq!(known, there, "what site {master} knows of share {share}, and what that has");
         }
     }
 

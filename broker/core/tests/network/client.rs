@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ave_core::{Door, Event};
-use ave_profile::{Identity, Profile, SessionId};
+use ave_profile::{Identity, Profile, SessionId, Want};
 
 use crate::agenda::{Happening, MILLISECOND, SECOND, SiteId};
 use crate::books::Asker;
@@ -15,6 +15,8 @@ pub(crate) struct Client {
     pub(crate) site: SiteId,
     pub(crate) session: Option<SessionId>,
     pub(crate) waiting: bool,
+    /// What it asked for last.
+    pub(crate) wants: Want,
     /// What it has, as it was shown.
     pub(crate) holds: BTreeMap<Identity, Profile>,
     /// How much it has still to do.
@@ -45,7 +47,8 @@ impl World {
                 self.leaves(nth);
             }
         } else if self.clients[nth].session.is_none() || deed < 55 {
-            self.gets(nth);
+            let want = self.want();
+            self.gets(nth, want);
         } else if deed < 85 {
             self.gives_back(nth);
         } else {
@@ -53,13 +56,17 @@ impl World {
         }
     }
 
-    fn gets(&mut self, nth: usize) {
+    pub(crate) fn gets(&mut self, nth: usize, wants: Want) {
         let site = self.clients[nth].site;
         let session = match self.clients[nth].session {
             Some(session) => session,
             None => self.open_session(site, Asker::Client(nth)),
         };
-        let want = Ok(self.want());
+        let crossed = self.clients.iter().any(|other| other.waiting && cross(&wants, &other.wants));
+        let crossing = "two clients wanted the same two pieces of two sites the other way round";
+        self.seen.mark(crossing, crossed);
+        let want = Ok(wants.clone());
+        self.clients[nth].wants = wants;
         self.clients[nth].session = Some(session);
         self.clients[nth].waiting = true;
         let request = self.books.asked(site, Asker::Client(nth));
@@ -134,6 +141,17 @@ impl World {
             Answer::Refused(refusal) => self.seen.mark(refused(&refusal), true),
         }
     }
+}
+
+/// Whether two want the same two groups in opposite order, of two different sites.
+fn cross(one: &Want, other: &Want) -> bool {
+    let site = |group: &Vec<Profile>| {
+        let named = group[0].get("serial").or(group[0].get("uid"));
+        named.and_then(|value| value.as_str()).and_then(|value| value.chars().next())
+    };
+    let [first, second] = &one.groups[..] else { return false };
+    other.groups[..] == [second.clone(), first.clone()]
+        && site(first).zip(site(second)).is_some_and(|(first, second)| first != second)
 }
 
 fn refused(refusal: &ave_profile::Refusal) -> &'static str {

@@ -5,7 +5,7 @@ use ave_core::{Core, Event, Source};
 use ave_profile::BrokerId;
 
 use crate::agenda::{Happening, SECOND, SiteId};
-use crate::plan::{address, full, kinds, short};
+use crate::plan::{QUICK, address, full, kinds, short};
 use crate::session::Session;
 use crate::site::{Power, Site};
 use crate::wire::{End, WireId};
@@ -62,8 +62,10 @@ impl World {
         }
     }
 
-    /// Puts everything right.
+    /// Puts everything right, for good.
     pub(crate) fn heal(&mut self) {
+        self.is_whole = true;
+        self.roads.iter_mut().flatten().for_each(|road| road.lag = QUICK);
         for site in 0..self.sites.len() {
             self.start(site);
             // What is held and unplugged is listed nowhere, and what it makes collateral only where it was.

@@ -23,6 +23,8 @@ pub(crate) struct Link {
     pub(crate) wire: WireId,
     /// Whether the other broker has said that it is there.
     up: bool,
+    /// Whether groups are asked for one after the other.
+    one_by_one: bool,
     /// What is on its way, then what waits.
     orders: VecDeque<Order>,
     busy: bool,
@@ -32,7 +34,7 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 enum Order {
-    Ask { ask: AskId, groups: Vec<Vec<Profile>>, via: Vec<BrokerId> },
+    Ask { ask: AskId, groups: Vec<Vec<Profile>>, got: Vec<Vec<Profile>>, via: Vec<BrokerId> },
     Yield { nth: u64, profiles: Vec<Profile> },
 }
 
@@ -47,16 +49,23 @@ impl World {
         groups: Vec<Vec<Profile>>,
         via: Vec<BrokerId>,
     ) {
+        let via = if self.sites[site].plan.is_original { Vec::new() } else { via };
         self.later(site, SLOW, Happening::Told(Event::PeerSlow { session, ask }));
         self.later(site, ANSWER_LIMIT, Happening::AskTooLate { session, ask });
         if !self.session(site, session).links.contains_key(peer) {
             let to = self.site_at(peer);
             let wire = self.dial(site, to, Role::Link(session, peer.clone()));
-            let link =
-                Link { wire, up: false, orders: VecDeque::new(), busy: false, entries: BTreeSet::new() };
+            let link = Link {
+                wire,
+                up: false,
+                one_by_one: self.sites[site].plan.is_original,
+                orders: VecDeque::new(),
+                busy: false,
+                entries: BTreeSet::new(),
+            };
             self.session(site, session).links.insert(peer.clone(), link);
         }
-        self.order(site, session, peer, Order::Ask { ask, groups, via });
+        self.order(site, session, peer, Order::Ask { ask, groups, got: Vec::new(), via });
     }
 
     /// `Effect::YieldAtPeer`
@@ -102,6 +111,9 @@ impl World {
         let Some(order) = link.orders.front() else { return };
         link.busy = true;
         let message = match order {
+            Order::Ask { groups, got, via, .. } if link.one_by_one => {
+                Message::Get { groups: vec![groups[got.len()].clone()], via: via.clone() }
+            }
             Order::Ask { groups, via, .. } => Message::Get { groups: groups.clone(), via: via.clone() },
             Order::Yield { profiles, .. } => Message::Yield(profiles.clone()),
         };
@@ -111,20 +123,26 @@ impl World {
 
     pub(crate) fn link_hears(&mut self, site: SiteId, session: SessionId, peer: &Address, message: Message) {
         let identity = |profile: &Profile| self.kinds.identity(profile).expect("what is lent has a name");
-        let got: BTreeSet<Identity> = match &message {
+        let items: BTreeSet<Identity> = match &message {
             Message::Got(groups) => groups.iter().flatten().map(identity).collect(),
             _ => BTreeSet::new(),
         };
         let link = self.session(site, session).links.get_mut(peer).expect("a wire has its link");
-        if matches!(message, Message::Welcome(_)) {
-            link.up = true;
+        if let Message::Welcome(name) = message {
+            (link.up, link.one_by_one) = (true, link.one_by_one || name.is_none());
+            self.seen.mark("an original broker was asked", name.is_none());
             return self.go_on(site, session, peer);
         }
         link.busy = false;
+        link.entries.extend(items);
         match (link.orders.pop_front(), message) {
-            (Some(Order::Ask { ask, .. }), Message::Got(groups)) => {
-                link.entries.extend(got);
-                self.say(site, Event::PeerAnswered { session, ask, outcome: Ok(groups) });
+            (Some(Order::Ask { ask, groups, mut got, via }), Message::Got(more)) => {
+                got.extend(more);
+                if got.len() < groups.len() {
+                    link.orders.push_front(Order::Ask { ask, groups, got, via });
+                } else {
+                    self.say(site, Event::PeerAnswered { session, ask, outcome: Ok(got) });
+                }
                 self.go_on(site, session, peer);
             }
             (Some(Order::Ask { ask, .. }), Message::Refused(refusal)) => {

@@ -24,6 +24,8 @@ pub(crate) struct SitePlan {
     pub(crate) stacks: Vec<Vec<Identity>>,
     pub(crate) has_workspaces: bool,
     pub(crate) remote: Remote,
+    /// Whether it speaks as the original brokers do: nameless, with whole lists, a group at a time.
+    pub(crate) is_original: bool,
     /// How long the broker leaves the word of an edge waiting.
     pub(crate) inbox: Micros,
 }
@@ -92,6 +94,8 @@ impl Plan {
                     stacks: stacks(dice, &pieces),
                     pieces,
                     has_workspaces: dice.percent(40),
+                    // Their loops are nobody's business but theirs.
+                    is_original: shape < 2 && dice.percent(20),
                     remote: remote(dice, shape, site, count),
                     inbox: *dice.pick(&[1, 20, 5 * MILLISECOND]),
                 }
@@ -114,26 +118,32 @@ impl Plan {
         let kind = |name: &str| Profile::of(json!({"type": name}));
         let all: Vec<&Identity> = self.pieces().collect();
         let exact = |dice: &mut Dice| short(all[dice.index(all.len())]);
+        let (first, last) = (short(all[0]), short(all[all.len() - 1]));
         let groups = match dice.among(0..100) {
-            0..25 => vec![vec![kind("handset")]],
-            25..40 => vec![vec![exact(dice)]],
-            40..50 => vec![vec![kind("handset"), kind("relay")]],
-            50..65 => vec![vec![exact(dice)], vec![exact(dice)]],
-            65..75 => vec![vec![kind("handset")], vec![kind("handset")]],
-            75..80 => vec![vec![kind("relay"), kind("handset")], vec![exact(dice)]],
-            80..85 => vec![vec![kind("workspace")]],
-            85..90 => vec![vec![kind("handset"), kind("workspace")], vec![kind("relay")]],
-            90..95 => vec![vec![kind("camera")]],
+            0..30 => vec![vec![kind("handset")]],
+            30..50 => vec![vec![exact(dice)]],
+            50..55 => vec![vec![kind("handset"), kind("relay")]],
+            55..68 => vec![vec![exact(dice)], vec![exact(dice)]],
+            68..77 => vec![vec![kind("handset")], vec![kind("handset")]],
+            77..81 => vec![vec![first], vec![last]],
+            81..85 => vec![vec![last], vec![first]],
+            85..87 => vec![vec![kind("relay"), kind("handset")], vec![exact(dice)]],
+            87..91 => vec![vec![kind("workspace")]],
+            91..94 => vec![vec![kind("handset"), kind("workspace")], vec![kind("relay")]],
+            94..98 => vec![vec![kind("camera")]],
             _ => vec![vec![kind("wlan")]],
         };
         Want { groups }
     }
 }
 
-/// Fast, across a country, or slower than anybody waits for.
+/// What a message takes in one building.
+pub(crate) const QUICK: (Micros, Micros) = (30, 300);
+
+/// In one building, across a country, or slower than anybody waits for.
 fn lag(slowness: u64) -> (Micros, Micros) {
     match slowness {
-        0..50 => (30, 300),
+        0..50 => QUICK,
         50..85 => (MILLISECOND, 30 * MILLISECOND),
         85..95 => (100 * MILLISECOND, 800 * MILLISECOND),
         _ => (LAG_MAX / 4, LAG_MAX),

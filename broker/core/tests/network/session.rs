@@ -73,7 +73,7 @@ impl World {
         let edge = self.session(site, session);
         edge.opening.insert(request, answer);
         let after = if to_open { self.dice.among(10..100 * MILLISECOND) } else { 0 };
-        let well = !to_open || !self.dice.percent(3);
+        let well = !to_open || self.is_whole || !self.dice.percent(3);
         self.later(site, after, Happening::Opened { session, request, well });
     }
 
@@ -216,6 +216,8 @@ impl World {
             Answer::Got(groups) => Message::Got(groups),
             Answer::Refused(refusal) => {
                 self.seen.mark("an owner refused", true);
+                let been_here = refusal.message.contains("has been here before");
+                self.seen.mark("a question came back to a broker it had been to", been_here);
                 Message::Refused(refusal)
             }
             // The second word follows the first; its own answer is empty.

@@ -2,6 +2,7 @@
 //! the broker's own edges do: whole lists at first, then only what has changed, one report after the other.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ave_core::{Event, News, Report, Revision, SharedPiece, Toward};
 use ave_profile::{BrokerId, LinkId, RequestId};
@@ -30,7 +31,7 @@ const PIECES_MAX: usize = 2;
 pub(crate) struct Speaker {
     pub(crate) share: SiteId,
     pub(crate) link: LinkId,
-    pub(crate) broker: BrokerId,
+    pub(crate) broker: Option<BrokerId>,
 }
 
 /// A share's memory of what it told its master.
@@ -39,8 +40,8 @@ pub(crate) struct Notifier {
     /// An administrator wants no sharing.
     pub(crate) stopped: bool,
     wire: Option<WireId>,
-    /// The master, once it has answered.
-    pub(crate) master: Option<BrokerId>,
+    /// The master and whether it has a name, once it has answered.
+    master: Option<Option<BrokerId>>,
     /// How far it has told, if it has told anything over this connection.
     told: Option<Revision>,
     /// What is on its way.
@@ -121,7 +122,8 @@ impl World {
     pub(crate) fn report(&mut self, site: SiteId) {
         let now = self.agenda.now;
         let Site { notifier, core, plan, .. } = &mut self.sites[site];
-        let (Remote::Share(master), Some(id), None) = (&plan.remote, notifier.master, &notifier.telling)
+        let (Remote::Share(address_of), Some(master), None) =
+            (&plan.remote, notifier.master, &notifier.telling)
         else {
             return;
         };
@@ -133,8 +135,12 @@ impl World {
             }
             return;
         }
-        let toward = Toward { address: Some(address(*master)), broker: Some(id) };
-        let news = core.news(notifier.told.unwrap_or_default(), &toward, PIECES_MAX);
+        let toward = Toward { address: Some(address(*address_of)), broker: master };
+        let news = if plan.is_original || master.is_none() {
+            nameless(core.news(Revision::default(), &toward, usize::MAX))
+        } else {
+            core.news(notifier.told.unwrap_or_default(), &toward, PIECES_MAX)
+        };
         if !news.afresh && news.report == Report::default() {
             notifier.told = Some(news.upto);
             return if news.more {
@@ -202,8 +208,14 @@ impl World {
     }
 }
 
+/// What original brokers can say.
+fn nameless(mut news: News) -> News {
+    news.report.changed.iter_mut().for_each(|piece| piece.origin = Arc::default());
+    news
+}
+
 /// What the core hears of a share.
 fn shared(of: Speaker, report: Report, request: Option<RequestId>) -> Event {
     let Speaker { share, link, broker } = of;
-    Event::ShareReported { share: address(share), link, broker: Some(broker), report, request }
+    Event::ShareReported { share: address(share), link, broker, report, request }
 }

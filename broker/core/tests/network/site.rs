@@ -50,6 +50,11 @@ impl Site {
         }
     }
 
+    /// How it introduces itself.
+    pub(crate) fn name(&self) -> Option<BrokerId> {
+        (!self.plan.is_original).then_some(self.id)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.power == Power::Running
     }

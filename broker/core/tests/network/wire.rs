@@ -29,8 +29,9 @@ pub(crate) enum End {
 /// What brokers say to each other.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
-    Hello(BrokerId),
-    Welcome(BrokerId),
+    /// Each side says who it is, unless it speaks as the original brokers do.
+    Hello(Option<BrokerId>),
+    Welcome(Option<BrokerId>),
     Get {
         groups: Vec<Vec<Profile>>,
         via: Vec<BrokerId>,
@@ -114,7 +115,7 @@ impl World {
         let stub = |site, role| Stub { site, role, incoming: VecDeque::new(), held_back: 0, latest: 0 };
         self.wires.push(Wire { ends: [stub(from, Some(role)), stub(to, None)] });
         let wire = self.wires.len() - 1;
-        self.send(wire, End::Dialer, Message::Hello(self.sites[from].id));
+        self.send(wire, End::Dialer, Message::Hello(self.sites[from].name()));
         wire
     }
 
@@ -171,7 +172,7 @@ impl World {
         }
     }
 
-    fn accept(&mut self, wire: WireId, broker: BrokerId) {
+    fn accept(&mut self, wire: WireId, broker: Option<BrokerId>) {
         let site = self.wires[wire].end(End::Host).site;
         let Stub { site: share, role, .. } = self.wires[wire].end(End::Dialer);
         let role = match role {
@@ -179,8 +180,8 @@ impl World {
             _ => Role::Visitor(None),
         };
         self.wires[wire].end_mut(End::Host).role = Some(role);
-        let id = self.sites[site].id;
-        self.send(wire, End::Host, Message::Welcome(id));
+        let name = self.sites[site].name();
+        self.send(wire, End::Host, Message::Welcome(name));
     }
 
     fn hear(&mut self, wire: WireId, site: SiteId, role: Role, message: Message) {
@@ -210,6 +211,8 @@ impl World {
         let still =
             cut.is_none() || [End::Dialer, End::Host].into_iter().any(|to| self.road(wire, to).cut == cut);
         if still && self.wires[wire].end(end).role.is_some() {
+            let is_link = matches!(self.wires[wire].end(end).role, Some(Role::Link(..)));
+            self.seen.mark("a link was lost to silence", is_link);
             self.send(wire, end, Message::Closed);
             self.lose(wire, end);
         }

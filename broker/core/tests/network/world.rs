@@ -10,7 +10,7 @@ use crate::agenda::{Agenda, Entry, Happening, Micros, SECOND, SiteId};
 use crate::books::{Asker, Books};
 use crate::client::Client;
 use crate::dice::Dice;
-use crate::notable::Notable;
+use crate::notable::{Cause, Notable};
 use crate::plan::{Plan, address, kinds};
 use crate::session::Answer;
 use crate::site::Site;
@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) cuts: u64,
     /// How long clients and the world are busy.
     pub(crate) busy_for: Micros,
+    /// Whether nothing goes wrong any more.
+    pub(crate) is_whole: bool,
     last_id: u64,
     /// Whether every step is printed.
     told: bool,
@@ -60,6 +62,7 @@ impl World {
             messages: 0,
             cuts: 0,
             busy_for,
+            is_whole: false,
             last_id: 0,
             told,
             dice,
@@ -119,6 +122,7 @@ impl World {
     pub(crate) fn tell(&mut self, site: SiteId, event: Event) {
         self.note(site, || format!("{event:?}"));
         let now = self.agenda.now - self.sites[site].started;
+        let cause = Cause::of(&event);
         let mut closing = None;
         if let Event::Closed { session, item, .. } = &event {
             self.closed(site, *session, item);
@@ -127,6 +131,7 @@ impl World {
         let core = &mut self.sites[site].core;
         let effects = core.apply(Moment(std::time::Duration::from_micros(now)), event);
         core.check();
+        self.seen.mark_effects(cause, &effects);
         let mut ended = Vec::new();
         for effect in effects {
             self.note(site, || format!("  {effect:?}"));
