@@ -11,7 +11,7 @@ simulated = $(abspath $(target))/debug/ave-simulated
 released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
 .NOTPARALLEL:
-.PHONY: demo demo-network test bench fuzz planted wheel setup system lint rust-test python-test clean
+.PHONY: demo demo-network test bench fuzz sim planted wheel setup system lint rust-test python-test clean
 
 demo: setup
 	cargo build --locked -p ave-broker -p ave-simulated
@@ -61,7 +61,11 @@ fuzz:
 	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker --test fuzz
 	AVE_ORACLE_CASES=$$((300 * $(or $(SECONDS),60))) cargo test --locked -p ave-core --test oracle
 
-# Plants seven bugs, one at a time, in a copy of the sources: the core's tests must notice each.
+# Simulates SEEDS random networks of brokers, 100,000 if it is not set.
+sim:
+	AVE_NETWORK_SEEDS=$(or $(SEEDS),100000) cargo test --locked --release -p ave-core --test network -- --nocapture
+
+# Plants ten bugs, one at a time, in a copy of the sources: the core's tests must notice each.
 planted:
 	broker/core/tests/planted/run
 
