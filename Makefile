@@ -50,7 +50,8 @@ bench: setup
 	             "cargo bench --locked -p ave-broker --bench serve" \
 	             "$(released) $(python) pytests/bench.py" \
 	             "$(released) $(python) pytests/bench_drivers.py" \
-	             "$(released) $(python) pytests/bench_handsets.py"; do \
+	             "$(released) $(python) pytests/bench_handsets.py" \
+	             "$(released) $(python) pytests/bench_network.py"; do \
 	  echo "$$bench"; $$bench >> $(figures) || failed="$$failed $${bench##* }"; \
 	done; \
 	$(python) pytests/figures.py $(figures); \
