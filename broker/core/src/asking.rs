@@ -140,7 +140,10 @@ impl Core {
                 asking.set_back(&ask, &setback);
                 if spent {
                     // What it held there is gone with the session it had there.
-                    return self.give_up(session, asking, Some(refusal_of(&setback)));
+                    let verdict = Some(self.verdict(session, &asking));
+                    let busy = verdict.filter(|verdict| verdict.kind == RefusalKind::Busy);
+                    let why = busy.unwrap_or_else(|| refusal_of(&setback));
+                    return self.give_up(session, asking, Some(why));
                 }
                 let effects = match &setback {
                     Setback::Refused(_) => Vec::new(),

@@ -72,16 +72,29 @@ impl Core {
         let besides = asking.asked(nth).next().is_some();
         let needed = |peer: &Address| besides && self.holds_through(session, peer);
         let asked = |peer: &Address| asking.asks(peer) || group.was_refused_by(peer) || needed(peer);
-        let fits = |address: &Address, share: &Share| {
-            let came_through = share.broker.is_some_and(|broker| asking.via.contains(&broker));
-            !came_through && !asked(address) && self.offers_workspaces(session, address, share, group)
-        };
-        let shares = self.shares.iter().filter(|(address, share)| fits(address, share));
+        let shares = self.shares.iter();
+        let shares = shares.filter(|(address, share)| {
+            !asked(address) && self.may_serve(session, asking, group, (address, share))
+        });
         let (slow, quick): (Vec<_>, Vec<_>) =
             shares.map(|(address, _)| address.clone()).partition(|address| self.slow.contains(address));
         let forward = self.forward.iter().filter(|peer| !asked(peer)).cloned().map(Candidate::Forward);
         let shares = quick.into_iter().chain(slow).map(Candidate::Share);
         [Candidate::Here].into_iter().chain(shares).chain(forward).collect()
+    }
+
+    /// Whether a share may serve a group, now or later.
+    fn may_serve(
+        &self,
+        session: SessionId,
+        asking: &Asking,
+        group: &Group,
+        (address, share): (&Address, &Share),
+    ) -> bool {
+        let came_through = share.broker.is_some_and(|broker| asking.via.contains(&broker));
+        !came_through
+            && !group.was_refused_by(address)
+            && self.offers_workspaces(session, address, share, group)
     }
 
     /// Whether a share could make the workspaces of a group, or has those it names. (Specification 6.4.)
@@ -134,12 +147,13 @@ impl Core {
             return Some(busy(&group.requests));
         }
         let wants = equipment_of(&group.requests);
-        self.candidates(session, asking, nth).into_iter().find_map(|candidate| {
-            let Candidate::Share(address) = candidate else { return None };
-            let share = self.shares.get(&address)?;
+        let mut shares = self.shares.iter();
+        let knows = shares.any(|(address, share)| {
             let mut search = Search::of_share(&share.equipment, &self.equipment, session);
-            matches!(search.next(&wants, Among::Known, None), Ok(Some(_))).then(|| busy(&group.requests))
-        })
+            self.may_serve(session, asking, group, (address, share))
+                && matches!(search.next(&wants, Among::Known, None), Ok(Some(_)))
+        });
+        knows.then(|| busy(&group.requests))
     }
 }
 

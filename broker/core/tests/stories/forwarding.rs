@@ -222,3 +222,28 @@ fn a_share_that_is_the_target_too_may_lend_for_one_question_what_is_reserved_for
     assert!(broker.answers(pair, two).is_empty(), "the other group is still being asked for");
     refused(broker.refuses(named, RefusalKind::Busy));
 }
+
+#[test]
+fn what_a_share_has_is_busy_even_while_that_is_asked_for_something_else() {
+    let mut broker = Broker::new(&[]).share("s", &["a"]).forwarding();
+    broker.reports("s", 1, Report { changed: vec![lent(relay("b"), &[])], ..Report::default() });
+    let asked = questions(broker.get(json!([[named("a")], [named("b")]])));
+    let [share, target] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&share.peer, &target.peer), (&at("s"), &at("far")));
+    let (_, refusal) = refused(broker.refuses(target, RefusalKind::NoSuch));
+    assert_eq!(refusal.kind, RefusalKind::Busy);
+}
+
+#[test]
+fn what_is_busy_here_is_busy_even_if_the_broker_that_is_needed_for_the_rest_has_no_such_thing() {
+    let mut broker = Broker::new(&["own"]).share("far", &["a"]).forwarding();
+    broker.apply(Event::SessionOpened { session: SessionId(2) });
+    let want = Ok(Want { groups: vec![vec![Profile::of(named("own"))]] });
+    let (session, request) = (SessionId(2), RequestId(50));
+    broker.apply(Event::Asked { session, request, want, nonce: 0, via: Vec::new() });
+    let asked = questions(broker.get(json!([[named("a")], [named("own")]])));
+    let [far, own] = &asked[..] else { panic!("{asked:?}") };
+    assert!(broker.answers(far, json!([[relay("a")]])).is_empty());
+    let (_, refusal) = refused(broker.refuses(own, RefusalKind::NoSuch));
+    assert_eq!(refusal.kind, RefusalKind::Busy);
+}
