@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ave_core::{Revision, Toward};
-use ave_profile::{Address, Identity, Profile, Want};
+use ave_core::{Core, Revision, Toward};
+use ave_profile::{Address, Identity, Profile, RefusalKind, Want};
 
 use crate::agenda::SiteId;
 use crate::client::Client;
@@ -46,18 +46,52 @@ impl World {
         assert_eq!(self.books.lent().count(), 0, "something is still driven");
     }
 
-    /// A new client of some broker that asks for a piece which can be had there.
+    /// A new client of some broker, which asks for a piece that can be had there.
     pub(crate) fn add_probe(&mut self) -> Option<(usize, Identity)> {
         let site = self.dice.index(self.sites.len());
-        let mut can_be_had = self.names(self.sites[site].core.available(None));
-        if let Remote::Forward(target) = self.sites[site].plan.remote {
-            can_be_had.extend(self.names(self.sites[target].core.available(None)));
+        let free = self.in_reach(site, |core| core.available(None));
+        let item = free.iter().nth(self.dice.index(free.len().max(1)))?.clone();
+        Some((self.add_client(site, &[&item]), item))
+    }
+
+    /// A new client of some broker, which asks for pieces that are there, free or not.
+    pub(crate) fn add_rival(&mut self) -> usize {
+        let site = self.dice.index(self.sites.len());
+        let mut items = Vec::from_iter(self.in_reach(site, |core| core.equipment(None, None)));
+        while items.len() > 3 {
+            items.remove(self.dice.index(items.len()));
         }
-        let item = can_be_had.iter().nth(self.dice.index(can_be_had.len().max(1)))?.clone();
+        self.add_client(site, &items.iter().collect::<Vec<_>>())
+    }
+
+    /// Either all of it was granted, or it may be later.
+    pub(crate) fn check_rival(&self, nth: usize) {
+        let client = &self.clients[nth];
+        let is_served = client.refused.is_none() && client.holds.len() == client.wants.groups.len();
+        let is_busy = client.refused == Some(RefusalKind::Busy) && client.holds.is_empty();
+        // Where nobody is, nobody says what is busy elsewhere.
+        let is_lost = self.sites.iter().any(|site| site.plan.remote == Remote::Nowhere);
+        assert!(is_served || is_busy || is_lost, "what is there is neither lent nor busy: {client:?}");
+    }
+
+    /// What a broker, and those it forwards to, list.
+    fn in_reach(&self, site: SiteId, list: impl Fn(&Core) -> Vec<Arc<Profile>>) -> BTreeSet<Identity> {
+        let (mut next, mut been, mut found) = (Some(site), BTreeSet::new(), BTreeSet::new());
+        while let Some(site) = next.filter(|site| been.insert(*site)) {
+            found.extend(self.names(list(&self.sites[site].core)));
+            next = match self.sites[site].plan.remote {
+                Remote::Forward(target) => Some(target),
+                _ => None,
+            };
+        }
+        found
+    }
+
+    fn add_client(&mut self, site: SiteId, items: &[&Identity]) -> usize {
         self.clients.push(Client { site, ..Client::default() });
         let nth = self.clients.len() - 1;
-        self.gets(nth, Want { groups: vec![vec![short(&item)]] });
-        Some((nth, item))
+        self.gets(nth, Want { groups: items.iter().map(|item| vec![short(item)]).collect() });
+        nth
     }
 
     /// A master knows its shares and what each has.

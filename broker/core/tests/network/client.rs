@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ave_core::{Door, Event};
-use ave_profile::{Identity, Profile, SessionId, Want};
+use ave_profile::{Identity, Profile, Refusal, RefusalKind, SessionId, Want};
 
 use crate::agenda::{Happening, MILLISECOND, SECOND, SiteId};
 use crate::books::Asker;
@@ -19,6 +19,8 @@ pub(crate) struct Client {
     pub(crate) wants: Want,
     /// What it has, as it was shown.
     pub(crate) holds: BTreeMap<Identity, Profile>,
+    /// Why it was refused what it asked for last, if it was.
+    pub(crate) refused: Option<RefusalKind>,
     /// How much it has still to do.
     pub(crate) deeds: u64,
 }
@@ -138,7 +140,10 @@ impl World {
                     self.yields(nth, Door::Session, profiles);
                 }
             }
-            Answer::Refused(refusal) => self.seen.mark(refused(&refusal), true),
+            Answer::Refused(refusal) => {
+                self.clients[nth].refused = Some(refusal.kind.clone());
+                self.seen.mark(refused(&refusal), true);
+            }
         }
     }
 }
@@ -154,10 +159,10 @@ fn cross(one: &Want, other: &Want) -> bool {
         && site(first).zip(site(second)).is_some_and(|(first, second)| first != second)
 }
 
-fn refused(refusal: &ave_profile::Refusal) -> &'static str {
+fn refused(refusal: &Refusal) -> &'static str {
     match refusal.kind {
-        ave_profile::RefusalKind::Busy => "a client was told Busy",
-        ave_profile::RefusalKind::NoSuch => "a client was told NoSuch",
+        RefusalKind::Busy => "a client was told Busy",
+        RefusalKind::NoSuch => "a client was told NoSuch",
         _ => "a client was told something else",
     }
 }

@@ -2,13 +2,14 @@
 //! equipment is plugged and unplugged, administrators interfere.
 
 use ave_core::{Core, Event, Source};
-use ave_profile::BrokerId;
+use ave_profile::{BrokerId, SessionId};
 
 use crate::agenda::{Happening, SECOND, SiteId};
+use crate::books::Asker;
 use crate::plan::{QUICK, address, full, kinds, short};
 use crate::session::Session;
 use crate::site::{Power, Site};
-use crate::wire::{End, WireId};
+use crate::wire::{End, Role, WireId};
 use crate::world::World;
 
 #[derive(Clone, Debug)]
@@ -158,15 +159,11 @@ impl World {
     }
 
     /// Begins a session.
-    pub(crate) fn open_session(
-        &mut self,
-        site: SiteId,
-        owner: crate::books::Asker,
-    ) -> ave_profile::SessionId {
-        let session = ave_profile::SessionId(self.next_id());
+    pub(crate) fn open_session(&mut self, site: SiteId, owner: Asker) -> SessionId {
+        let session = SessionId(self.next_id());
         self.sites[site].sessions.insert(session, Session::of(owner));
-        if let crate::books::Asker::Wire(wire) = owner {
-            self.wires[wire].end_mut(End::Host).role = Some(crate::wire::Role::Visitor(Some(session)));
+        if let Asker::Wire(wire) = owner {
+            self.wires[wire].end_mut(End::Host).role = Some(Role::Visitor(Some(session)));
         }
         self.say(site, Event::SessionOpened { session });
         session

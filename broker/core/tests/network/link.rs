@@ -145,7 +145,10 @@ impl World {
                 }
                 self.go_on(site, session, peer);
             }
-            (Some(Order::Ask { ask, .. }), Message::Refused(refusal)) => {
+            (Some(Order::Ask { ask, groups, got, .. }), Message::Refused(mut refusal)) => {
+                if link.one_by_one {
+                    refusal = refusal.of_group(got.len(), groups.len());
+                }
                 let link = self.drop_link(site, session, peer);
                 let outcome = Err(Setback::Refused(refusal));
                 self.say(site, Event::PeerAnswered { session, ask, outcome });

@@ -50,7 +50,8 @@ fn networks_stay_whole() {
     assert!(seeds < SEEDS || seen.missing().is_empty(), "in no network: {:?}", seen.missing());
 }
 
-/// Plays one network: a busy time, then a quiet one, then one without clients, then one more request.
+/// Plays one network: a busy time, then a quiet one, then one without clients, then two that ask
+/// for what is there.
 fn play(seed: u64, told: bool) -> Notable {
     let _replay = Replay(seed);
     let mut world = World::new(seed, told);
@@ -78,6 +79,9 @@ fn play(seed: u64, told: bool) -> Notable {
     if let Some((client, item)) = world.add_probe() {
         calm(&mut world);
         assert!(world.clients[client].holds.contains_key(&item), "{item} is free, but cannot be had");
+        let rival = world.add_rival();
+        calm(&mut world);
+        world.check_rival(rival);
         world.check_agreement();
     }
     world.seen

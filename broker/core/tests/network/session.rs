@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ave_core::{Door, Event, Granted};
-use ave_profile::{Address, Identity, Profile, Refusal, RequestId, SessionId};
+use ave_profile::{Address, Identity, Profile, Refusal, RequestId, SessionId, Want};
 
 use crate::agenda::{Happening, MILLISECOND, SECOND, SiteId};
 use crate::books::Asker;
 use crate::link::Link;
-use crate::wire::{End, Message, WireId};
+use crate::wire::{End, Message, Role, WireId};
 use crate::world::World;
 
 /// What a session's client hears.
@@ -123,6 +123,7 @@ impl World {
     pub(crate) fn after_end(&mut self, site: SiteId, session: SessionId) {
         let owner = self.sites[site].sessions.get(&session).map(|edge| edge.owner);
         if let Some(Asker::Wire(wire)) = owner
+            && !self.is_whole
             && self.dice.percent(20)
         {
             self.books.nobody_waits(Asker::Wire(wire));
@@ -199,7 +200,7 @@ impl World {
         match message {
             Message::Get { groups, via } => {
                 self.seen.mark("a question came over three brokers", via.len() == 3);
-                let want = Ok(ave_profile::Want { groups });
+                let want = Ok(Want { groups });
                 let nonce = self.dice.number();
                 self.say(site, Event::Asked { session, request, want, nonce, via });
             }
@@ -222,8 +223,7 @@ impl World {
             }
             // The second word follows the first; its own answer is empty.
             Answer::GaveBack(profiles) if !profiles.is_empty() => {
-                let Some(crate::wire::Role::Visitor(Some(session))) = self.wires[wire].end(End::Host).role
-                else {
+                let Some(Role::Visitor(Some(session))) = self.wires[wire].end(End::Host).role else {
                     return;
                 };
                 let request = self.books.asked(site, Asker::Wire(wire));

@@ -2,9 +2,10 @@
 //! say and tells them what happened, in the order of the agenda.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ave_core::{Effect, Event, Moment};
-use ave_profile::{Address, KindTable, Profile, Want};
+use ave_profile::{Address, KindTable, Profile, SessionId, Want};
 
 use crate::agenda::{Agenda, Entry, Happening, Micros, SECOND, SiteId};
 use crate::books::{Asker, Books};
@@ -14,7 +15,7 @@ use crate::notable::{Cause, Notable};
 use crate::plan::{Plan, address, kinds};
 use crate::session::Answer;
 use crate::site::Site;
-use crate::wire::{End, Road, Wire};
+use crate::wire::{End, Road, Role, Wire};
 
 pub(crate) struct World {
     pub(crate) dice: Dice,
@@ -129,7 +130,7 @@ impl World {
             closing = Some(*session);
         }
         let core = &mut self.sites[site].core;
-        let effects = core.apply(Moment(std::time::Duration::from_micros(now)), event);
+        let effects = core.apply(Moment(Duration::from_micros(now)), event);
         core.check();
         self.seen.mark_effects(cause, &effects);
         let mut ended = Vec::new();
@@ -211,15 +212,15 @@ impl World {
         (0..self.sites.len()).find(|site| address(*site) == *peer).unwrap_or(self.sites.len())
     }
 
-    /// The session that a session at this site is for, at another broker: `None` if there is none any more.
-    pub(crate) fn root(&self, mut site: SiteId, mut session: ave_profile::SessionId) -> Option<usize> {
+    /// The client that a session is for, many brokers away perhaps: `None` if there is none any more.
+    pub(crate) fn root(&self, mut site: SiteId, mut session: SessionId) -> Option<usize> {
         loop {
             let edge = self.sites[site].sessions.get(&session).filter(|edge| !edge.over)?;
             match edge.owner {
                 Asker::Client(nth) => return (self.clients[nth].session == Some(session)).then_some(nth),
                 Asker::Wire(wire) => {
                     let above = self.wires[wire].end(End::Dialer);
-                    let Some(crate::wire::Role::Link(next, _)) = &above.role else { return None };
+                    let Some(Role::Link(next, _)) = &above.role else { return None };
                     (site, session) = (above.site, *next);
                 }
             }
@@ -227,7 +228,7 @@ impl World {
     }
 
     /// Sessions whose other end is gone, and whose pieces therefore nobody uses.
-    fn adrift(&self) -> Vec<(SiteId, ave_profile::SessionId)> {
+    fn adrift(&self) -> Vec<(SiteId, SessionId)> {
         let mut adrift = Vec::new();
         for (nth, site) in self.sites.iter().enumerate() {
             for (session, edge) in site.sessions.iter().filter(|(_, edge)| !edge.over) {
