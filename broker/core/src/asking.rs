@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ave_profile::{Address, AskId, BrokerId, Identity, Profile, Refusal, RefusalKind, RequestId, SessionId};
 
@@ -11,7 +12,7 @@ use crate::broker::Core;
 use crate::candidates::{Assigned, Candidate};
 use crate::search::{Request, TooComplex};
 use crate::sessions::Far;
-use crate::{Effect, Granted, Setback};
+use crate::{Effect, Granted, Moment, Setback};
 
 /// One request, while other brokers are being asked.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Asking {
     /// The brokers the request has come through.
     pub(crate) via: Vec<BrokerId>,
     pub(crate) nonce: u64,
+    /// When it came.
+    pub(crate) since: Moment,
     /// Why this broker alone does not serve it.
     pub(crate) here: Refusal,
     pub(crate) asks: BTreeMap<AskId, Ask>,
@@ -51,6 +54,10 @@ pub(crate) struct Ask {
 /// request does not keep pieces all over the network from others while distant brokers think.
 const ASKED_AT_ONCE_MAX: usize = 3;
 
+/// How old a request may be when yet another broker is asked. An edge gives up a broker after 3 s, and clients
+/// of the original kind wait 5 s in all.
+const ASK_WITHIN: Duration = Duration::from_millis(1500);
+
 impl Group {
     /// Whether a peer did not serve it.
     pub(crate) fn was_refused_by(&self, peer: &Address) -> bool {
@@ -64,11 +71,12 @@ impl Asking {
         groups: Vec<Vec<Request>>,
         via: Vec<BrokerId>,
         nonce: u64,
+        since: Moment,
         here: Refusal,
     ) -> Asking {
         let group = |requests| Group { requests, granted: None, setbacks: Vec::new() };
         let groups = groups.into_iter().map(group).collect();
-        Asking { request, groups, via, nonce, here, asks: BTreeMap::new() }
+        Asking { request, groups, via, nonce, since, here, asks: BTreeMap::new() }
     }
 
     /// Whether a peer is being asked anything.
@@ -76,11 +84,11 @@ impl Asking {
         self.asks.values().any(|ask| ask.peer == *peer)
     }
 
-    /// Those of the groups that nobody has granted and nobody is being asked about.
-    fn open(&self, groups: &[usize]) -> Vec<usize> {
+    /// The groups that nobody has granted and nobody is being asked about.
+    fn open(&self) -> Vec<usize> {
         let open =
             |group: &usize| self.groups[*group].granted.is_none() && self.asked(*group).next().is_none();
-        groups.iter().copied().filter(open).collect()
+        (0..self.groups.len()).filter(open).collect()
     }
 
     /// Whether all of these groups are worth asking one more broker about: whoever was asked is slow.
@@ -127,7 +135,9 @@ impl Core {
         outcome: Result<Vec<Vec<Profile>>, Setback>,
     ) -> Vec<Effect> {
         let Some((mut asking, ask)) = self.take_ask(session, ask) else { return Vec::new() };
-        self.slow.remove(&ask.peer);
+        if !matches!(outcome, Err(Setback::Unreachable(_))) {
+            self.slow.remove(&ask.peer);
+        }
         let served = outcome.and_then(|groups| self.served(session, &asking, &ask, groups));
         match served {
             Ok(groups) => {
@@ -149,7 +159,7 @@ impl Core {
                     Setback::Refused(_) => Vec::new(),
                     Setback::Unreachable(_) => vec![Effect::HangUp { session, peer: ask.peer.clone() }],
                 };
-                self.try_others(session, asking, &ask.groups, effects)
+                self.try_others(session, asking, effects)
             }
         }
     }
@@ -159,7 +169,9 @@ impl Core {
     pub(crate) fn peer_slow(&mut self, session: SessionId, ask: AskId) -> Vec<Effect> {
         let Some((mut asking, mut asked)) = self.take_ask(session, ask) else { return Vec::new() };
         asked.slow = true;
-        self.slow.insert(asked.peer.clone());
+        if self.shares.get(&asked.peer).is_some() {
+            self.slow.insert(asked.peer.clone());
+        }
         let (groups, committed) = (asked.groups.clone(), self.holds_through(session, &asked.peer));
         asking.asks.insert(ask, asked);
         let mut effects = Vec::new();
@@ -236,16 +248,15 @@ impl Core {
 
     /// Turns away from everybody who is being asked for what somebody has granted meanwhile, and goes on.
     fn settle(&mut self, session: SessionId, mut asking: Asking, mut effects: Vec<Effect>) -> Vec<Effect> {
-        let (groups, mut freed) = (&asking.groups, Vec::new());
+        let groups = &asking.groups;
         let useless = |ask: &Ask| ask.groups.iter().any(|group| groups[*group].granted.is_some());
         let late: Vec<Ask> = asking.asks.extract_if(.., |_, ask| useless(ask)).map(|(_, ask)| ask).collect();
         for ask in late {
             self.release_reserved(session, &ask);
             asking.set_back(&ask, &Setback::Unreachable(format!("{} was slow", ask.peer)));
-            freed.extend(ask.groups);
             effects.push(Effect::HangUp { session, peer: ask.peer });
         }
-        self.try_others(session, asking, &freed, effects)
+        self.try_others(session, asking, effects)
     }
 
     /// Asks somebody else for groups that nobody serves yet, or gives up.
@@ -253,18 +264,34 @@ impl Core {
         &mut self,
         session: SessionId,
         mut asking: Asking,
-        groups: &[usize],
         mut effects: Vec<Effect>,
     ) -> Vec<Effect> {
-        let open = asking.open(groups);
+        let open = asking.open();
         match self.place(session, &mut asking, &open) {
             Ok(Some(placed)) => {
                 effects.extend(placed);
                 self.go_on(session, asking, effects)
             }
+            Ok(None) if self.is_worth_waiting(session, &asking, &open) => {
+                self.go_on(session, asking, effects)
+            }
             Ok(None) => self.give_up(session, asking, None),
             Err(TooComplex) => self.give_up(session, asking, Some(TooComplex.into())),
         }
+    }
+
+    /// Whether somebody could serve these groups who is still being asked about others.
+    fn is_worth_waiting(&self, session: SessionId, asking: &Asking, groups: &[usize]) -> bool {
+        if asking.asks.is_empty() || self.is_late(asking) {
+            return false;
+        }
+        let answered = Asking { asks: BTreeMap::new(), ..asking.clone() };
+        matches!(self.assign(session, &answered, groups), Ok(Some(_)))
+    }
+
+    /// Whether a request is too old for asking anybody else.
+    fn is_late(&self, asking: &Asking) -> bool {
+        self.now.0.saturating_sub(asking.since.0) > ASK_WITHIN
     }
 
     /// Grants the request if all of it is there; else it goes on with the next answer.
@@ -290,13 +317,16 @@ impl Core {
         effects
     }
 
-    /// Finds somebody for each of these groups and takes or asks. `None` if there is nobody.
+    /// Finds somebody for each of these groups and takes or asks. `None` if there is nobody, or no time.
     fn place(
         &mut self,
         session: SessionId,
         asking: &mut Asking,
         groups: &[usize],
     ) -> Result<Option<Vec<Effect>>, TooComplex> {
+        if !groups.is_empty() && self.is_late(asking) {
+            return Ok(None);
+        }
         let Some(assigned) = self.assign(session, asking, groups)? else { return Ok(None) };
         let mut effects = Vec::new();
         for Assigned { candidate, groups, plan, reserved } in assigned {

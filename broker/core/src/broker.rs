@@ -27,7 +27,7 @@ pub struct Core {
     pub(crate) shares: Shares,
     /// Where to send what nobody here can serve.
     pub(crate) forward: Option<Address>,
-    /// Other brokers that have not answered for a while.
+    /// Shares that have not answered for a while.
     pub(crate) slow: BTreeSet<Address>,
     /// The number of the last question to another broker.
     pub(crate) asked_last: u64,
@@ -154,7 +154,7 @@ impl Core {
             Err(refusal) if self.is_alone() || refusal.kind == RefusalKind::Exception => {
                 self.refuse(session, request, refusal)
             }
-            Err(here) => self.ask_around(session, Asking::new(request, groups, via, nonce, here)),
+            Err(here) => self.ask_around(session, Asking::new(request, groups, via, nonce, self.now, here)),
         }
     }
 

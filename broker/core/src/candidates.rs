@@ -120,8 +120,10 @@ impl Core {
             _ => 2,
         };
         let untried = |group: &Group| self.forward.as_ref().is_some_and(|peer| !group.was_refused_by(peer));
+        let is_open = |nth| asking.asked(nth).next().is_none();
         let groups = asking.groups.iter().enumerate();
-        let groups = groups.filter(|(_, group)| group.granted.is_none() && !untried(group));
+        let groups =
+            groups.filter(|(nth, group)| group.granted.is_none() && is_open(*nth) && !untried(group));
         let verdicts = groups.map(|(nth, group)| {
             let known = self.known_elsewhere(session, asking, nth);
             let setbacks = group.setbacks.iter().map(|(_, setback)| refusal_of(setback));

@@ -139,5 +139,5 @@ fn a_slow_one_is_asked_by_both_its_names() {
         clients: vec![(Side::Near, 1), (Side::Far, 1)],
         breaks: 0,
     };
-    check(pair, 23_452);
+    check(pair, 18_817);
 }

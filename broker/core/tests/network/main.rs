@@ -32,8 +32,8 @@ const CALM: Micros = 6 * SILENCE + 60 * SECOND;
 /// How many messages are sent after the last thing happened, at most, for each broker.
 const MESSAGES_MAX: u64 = 100;
 
-/// Seeds that once found something.
-const FOUND: [u64; 0] = [];
+/// Seeds in which something happens that is rare.
+const RARE: [u64; 1] = [935];
 
 #[test]
 fn networks_stay_whole() {
@@ -43,7 +43,7 @@ fn networks_stay_whole() {
     }
     let seeds = number("AVE_NETWORK_SEEDS").unwrap_or(SEEDS);
     let mut seen = Notable::default();
-    for seed in (0..seeds).chain(FOUND) {
+    for seed in (0..seeds).chain(RARE) {
         seen.add(&play(seed, false));
     }
     println!("{seeds} networks:\n{seen}");

@@ -4,6 +4,7 @@ use ave_core::{Effect, Event, Report, Setback};
 use ave_profile::{BrokerId, Profile, Refusal, RefusalKind, RequestId, SessionId, Value, Want};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::peers::*;
 
@@ -164,6 +165,39 @@ fn two_slow_brokers_do_not_hold_up_a_request_that_a_third_can_serve() {
     assert_eq!((&third.peer, broker.available()), (&at("s3"), vec!["s4".to_owned()]));
     let effects = broker.answers(&third, json!([[relay("s3")]]));
     granted(effects, &["s1", "s2"]);
+}
+
+#[test]
+fn a_broker_that_is_asked_about_one_group_may_be_asked_about_another_afterwards() {
+    let mut broker = Broker::new(&[]).share("s1", &["a"]).forwarding();
+    let asked = questions(broker.get(json!([any(), named("b")])));
+    let [s1, far] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&s1.peer, &far.peer), (&at("s1"), &at("far")));
+    assert!(broker.refuses(s1, RefusalKind::Busy).is_empty(), "far may have one, but is being asked");
+    let again = question(broker.answers(far, json!([[relay("b")]])));
+    assert_eq!((&again.peer, again.groups.len()), (&at("far"), 1));
+    let pieces = granted(broker.answers(&again, json!([[relay("c")]])), &[]);
+    assert_eq!(pieces, [("c".into(), Some(at("far"))), ("b".into(), Some(at("far")))]);
+
+    let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b"]);
+    let asked = questions(broker.get(json!([named("a"), named("b")])));
+    let (_, refusal) = refused(broker.refuses(&asked[0], RefusalKind::Busy));
+    assert_eq!(refusal.kind, RefusalKind::Busy, "s2 has no other: there is nothing to wait for");
+}
+
+#[test]
+fn nobody_else_is_asked_when_the_client_will_not_wait_for_the_answer() {
+    for (took_s, is_late) in [(1, false), (3, true)] {
+        let mut broker = Broker::new(&[]).share("s1", &["a"]).share("s2", &["b"]);
+        let first = question(broker.get(json!([any()])));
+        broker.now += Duration::from_secs(took_s);
+        let effects = broker.refuses(&first, RefusalKind::Busy);
+        if is_late {
+            assert_eq!(refused(effects).1.kind, RefusalKind::Busy, "s2 was not asked");
+        } else {
+            assert_eq!(question(effects).peer, at("s2"));
+        }
+    }
 }
 
 #[test]
