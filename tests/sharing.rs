@@ -235,6 +235,32 @@ fn a_share_stays_listed_when_its_old_connection_ends_late_188() {
     assert_eq!(shares(&master), json!([share.announced()]));
 }
 
+#[test]
+fn lists_say_which_broker_holds_each_piece() {
+    let top = Lab::having(&["h1"]).port(free_ports().0).start();
+    let middle = Lab::having(&["h2"]).share(top.address()).start();
+    let bottom = Lab::having(&["h3"]).share(middle.address()).start();
+    top.wait_listed(&["h1", "h2", "h3"]);
+    let mut client = Client::of(&top);
+    client.lent(json!([only("h3")]));
+    let held = top.admin().result("list_holders", json!([]));
+    let holder = |name| {
+        let entries = held.as_array().expect("a list").iter();
+        let mut of_piece = entries.filter(|entry| entry["profile"]["serial"] == name);
+        of_piece.next().expect("an entry")["holder"].clone()
+    };
+    assert_eq!(["h1", "h2", "h3"].map(holder), [json!("local"), middle.announced(), bottom.announced()]);
+    let listed = |option| {
+        let output = top.command().arg(option).output().expect("the binary runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let brokers = text.lines().filter_map(|line| line.trim().strip_prefix("broker"));
+        brokers.map(|broker| broker.trim_start_matches([' ', ':']).to_owned()).collect::<Vec<_>>()
+    };
+    let [at_middle, at_bottom] = [&middle, &bottom].map(|lab| lab.address().to_string());
+    assert_eq!(listed("--list-all"), [at_middle.clone(), at_bottom]);
+    assert_eq!(listed("--list"), [at_middle]);
+}
+
 /// What a share of the original's kind reports, over a connection of the test's own.
 struct Reporter {
     peer: Peer,
