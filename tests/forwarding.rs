@@ -1,8 +1,6 @@
 //! What one broker cannot serve, the next one does. (10.10)
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Barrier;
-use std::thread;
 
 use ave_client::ClientError;
 use ave_profile::{Profile, Want};
@@ -42,7 +40,8 @@ fn handsets(count: usize) -> Value {
     vec![json!([any("handset")]); count].into()
 }
 
-fn all_free(labs: &[Lab]) {
+/// Waits until the only handset of each can be had.
+pub(crate) fn all_free(labs: &[Lab]) {
     for (at, lab) in labs.iter().enumerate() {
         lab.wait_available(&[&format!("h{}", at + 1)]);
     }
@@ -314,35 +313,6 @@ fn twice_yielded(client: &mut Client, piece: &Lent) -> Value {
     session.call("yield_resources", json!([[piece.profile]]))
 }
 
-/// Brokers that forward to each other in a ring.
-fn ring(pieces: &[&[&str]]) -> Vec<Lab> {
-    let addresses: Vec<_> =
-        pieces.iter().map(|_| SocketAddr::from(([127, 0, 0, 1], free_ports().0))).collect();
-    let labs = pieces.iter().enumerate().map(|(at, names)| {
-        let next = addresses[(at + 1) % addresses.len()];
-        Lab::having(names).port(addresses[at].port()).forward(next).start()
-    });
-    labs.collect()
-}
-
-#[test]
-fn brokers_in_a_ring_refuse_what_none_has_and_come_to_rest_168() {
-    for pieces in [vec![&["h1"][..]], vec![&["h1"], &["h2"]], vec![&["h1"], &["h2"], &["h3"]]] {
-        let labs = ring(&pieces);
-        let all: Vec<_> = pieces.iter().map(|names| names[0]).collect();
-        for lab in &labs {
-            let (class, message) = Client::of(lab).refused(json!([any("relay")]));
-            assert_eq!(class, "NoSuch", "{} in the ring: {message}", labs.len());
-            let mut client = Client::of(lab);
-            let mut lent: Vec<_> = all.iter().map(|_| client.lent_one(any("handset")).name).collect();
-            lent.sort();
-            assert_eq!(lent, all, "each of them is found");
-            assert_eq!(client.refused(json!([any("handset")])).0, "Busy");
-            all_free(&labs);
-        }
-    }
-}
-
 #[test]
 fn groups_over_several_brokers_are_all_or_nothing() {
     let labs = three();
@@ -362,38 +332,6 @@ fn groups_over_several_brokers_are_all_or_nothing() {
         }
         assert_eq!(holder.allocations(), [held]);
         holder.close();
-        all_free(&labs);
-    }
-}
-
-/// No broker holds one of them while it waits for the other, so neither client can wait for the other.
-#[test]
-fn two_clients_that_want_the_same_in_opposite_order_both_get_an_answer() {
-    const ROUNDS: usize = 20;
-    let labs = ring(&[&["h1"], &["h2"]]);
-    let start = Barrier::new(2);
-    for _ in 0..ROUNDS {
-        let outcomes: Vec<_> = thread::scope(|scope| {
-            let clients: Vec<_> = [("h1", "h2"), ("h2", "h1")]
-                .into_iter()
-                .zip(&labs)
-                .map(|((first, second), lab)| {
-                    let start = &start;
-                    scope.spawn(move || {
-                        let mut client = Client::of(lab);
-                        start.wait();
-                        let outcome = client.get(json!([[only(first)], [only(second)]]));
-                        start.wait();
-                        outcome
-                    })
-                })
-                .collect();
-            clients.into_iter().map(|client| client.join().expect("an answer")).collect()
-        });
-        let granted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert!(granted <= 1, "nothing is lent twice: {outcomes:?}");
-        let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-        refused.for_each(|(class, message)| assert_eq!(class, "Busy", "{message}"));
         all_free(&labs);
     }
 }

@@ -272,30 +272,6 @@ fn an_original_in_the_middle_of_a_chain_changes_nothing_160_162_164_165() {
 }
 
 #[test]
-fn a_ring_with_an_original_in_it_refuses_and_comes_to_rest_168() {
-    let (port, _) = crate::support::free_ports();
-    let old = Original::of(pieces(&["h2"]));
-    let ours = Lab::having(&["h1"]).port(port).forward(old.address()).start();
-    old.forward(ours.address());
-    let (class, _) = Client::of(&ours).refused(json!([any("relay")]));
-    assert!(["NoSuch", "Exit"].contains(&class.as_str()), "{class}");
-    let mut heard = (0, std::time::Instant::now());
-    wait_until("it hears no more questions", || {
-        let now = old.heard("get").len();
-        if now != heard.0 {
-            heard = (now, std::time::Instant::now());
-        }
-        heard.1.elapsed().as_millis() > 500
-    });
-    let mut client = Client::of(&ours);
-    assert_eq!(client.lent_one(only("h2")).name, "h2");
-    assert_eq!(client.lent_one(only("h1")).name, "h1");
-    client.close();
-    ours.wait_available(&["h1"]);
-    old.wait_available(&["h2"]);
-}
-
-#[test]
 fn an_original_slave_that_is_dropped_comes_back_175() {
     let (master, slave) = original_slave("");
     let mut client = Client::of(&master);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Cable, Client, Lab, Peer, Plan, any, free_ports, names, only, piece, piece_with, pieces, raised, stacks,
+    Cable, Client, Lab, Peer, any, free_ports, names, only, piece, piece_with, pieces, raised, stacks,
     wait_until, with,
 };
 
@@ -34,16 +34,16 @@ fn power_state(lab: &Lab, name: &str) -> Value {
 }
 
 /// Changes a piece at its broker.
-fn set_power_state(lab: &Lab, name: &str, state: &str) {
+pub(crate) fn set_power_state(lab: &Lab, name: &str, state: &str) {
     let piece = piece_with(name, json!({"power_state": state}));
     lab.lister().result("add_equipment", json!(["local", [piece]]));
 }
 
-fn wait_power_state(lab: &Lab, name: &str, state: &str) {
+pub(crate) fn wait_power_state(lab: &Lab, name: &str, state: &str) {
     wait_until(&format!("{name} is {state}"), || power_state(lab, name) == state);
 }
 
-fn at(port: u16) -> SocketAddr {
+pub(crate) fn at(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
@@ -347,62 +347,4 @@ fn nothing_is_sent_when_nothing_changed_190() {
     set_power_state(&share, "h2", "adb");
     wait_power_state(&master, "h2", "adb");
     assert!(cable.bytes() > before, "this did change something");
-}
-
-#[test]
-fn two_brokers_that_share_to_each_other_come_to_rest_191() {
-    let [a_port, b_port] = [free_ports().0, free_ports().0];
-    let (to_a, to_b) = (Cable::to(at(a_port)), Cable::to(at(b_port)));
-    let calm = |plan: Plan| plan.broker(json!({"silence_limit_s": 300}));
-    let a = calm(Lab::having(&["h1"])).port(a_port).share(to_b.address()).start();
-    let b = calm(Lab::having(&["h2"])).port(b_port).share(to_a.address()).start();
-    a.wait_listed(&["h1", "h2"]);
-    b.wait_listed(&["h2", "h1"]);
-    for (owner, other, name) in [(&a, &b, "h1"), (&b, &a, "h2"), (&a, &b, "h1")] {
-        let before = (to_a.bytes(), to_b.bytes());
-        set_power_state(owner, name, "adb");
-        wait_power_state(other, name, "adb");
-        set_power_state(owner, name, "boot_completed");
-        wait_power_state(other, name, "boot_completed");
-        to_a.wait_quiet();
-        to_b.wait_quiet();
-        let passed = to_a.bytes() + to_b.bytes() - before.0 - before.1;
-        assert!(passed < 20_000, "{passed} bytes for two changes");
-    }
-    let mut client = Client::of(&a);
-    let h2 = client.lent_one(only("h2"));
-    assert_eq!(h2.at, b.address());
-    assert_eq!(client.refused(json!([any("relay")])).0, "NoSuch");
-    a.wait_available(&["h1", "h2"]);
-    b.wait_available(&["h2", "h1"]);
-}
-
-#[test]
-fn three_brokers_that_share_in_a_ring_come_to_rest() {
-    let ports = [free_ports().0, free_ports().0, free_ports().0];
-    let cables = ports.map(|port| Cable::to(at(port)));
-    let labs: Vec<_> = (0..3)
-        .map(|lab| {
-            let plan = Lab::having(&[&format!("h{lab}")]).port(ports[lab]);
-            plan.share(cables[(lab + 1) % 3].address()).broker(json!({"silence_limit_s": 300})).start()
-        })
-        .collect();
-    for (at, lab) in labs.iter().enumerate() {
-        wait_until("all have all", || lab.list("list_equipment").len() == 3);
-        for state in ["adb", "boot_completed"] {
-            set_power_state(lab, &format!("h{at}"), state);
-            labs.iter().for_each(|other| wait_power_state(other, &format!("h{at}"), state));
-        }
-    }
-    cables.iter().for_each(Cable::wait_quiet);
-    for lab in &labs {
-        assert_eq!(Client::of(lab).refused(json!([any("relay")])).0, "NoSuch");
-        let mut client = Client::of(lab);
-        for (at, owner) in labs.iter().enumerate() {
-            assert_eq!(client.lent_one(only(&format!("h{at}"))).at, owner.address());
-        }
-        client.close();
-        labs.iter().for_each(|lab| wait_until("all is free", || lab.available().len() == 3));
-    }
-    cables.iter().for_each(Cable::wait_quiet);
 }
