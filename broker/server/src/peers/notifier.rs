@@ -28,8 +28,8 @@ const PIECES_AT_ONCE: usize = 256;
 /// How long a master may take to say who it is. Original brokers allow as much for any answer.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a master may take for a report. The largest has megabytes to travel, and a master of the
-/// original kind reads slowly.
+/// How long a master of the original kind may take for a report: the largest has megabytes to travel and is
+/// read slowly. One of our own kind gets small ones, and may not be silent for longer than at other times.
 const REPORT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What we speak with masters of our own kind.
@@ -179,8 +179,12 @@ impl<R: Reach> Notifier<R> {
                 break more;
             }
         };
+        let limit = match link.dialect {
+            Dialect::Ours(_) => Duration::from_secs(self.site.config.broker.silence_limit_s),
+            Dialect::Original(_) => REPORT_LIMIT,
+        };
         for Call { method, arguments } in link.dialect.calls(&self.from) {
-            call(&mut link.line, method, arguments, REPORT_LIMIT).await?;
+            call(&mut link.line, method, arguments, limit).await?;
         }
         Ok(more)
     }

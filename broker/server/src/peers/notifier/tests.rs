@@ -276,11 +276,17 @@ async fn a_master_that_does_not_know_the_key_is_told_nothing_and_tried_ever_more
 async fn a_master_that_never_answers_is_given_up_wherever_it_stops() {
     let mut shared = Shared::new(&["a"]).await;
     let mut silent: Vec<Far> = Vec::new();
-    let limits = [("share_hello", HELLO_LIMIT), ("share_update", REPORT_LIMIT), ("get_version", SILENCE)];
+    let limits = [
+        ("share_hello", HELLO_LIMIT),
+        ("share_update", SILENCE),
+        ("get_version", SILENCE),
+        ("set_equipment", REPORT_LIMIT),
+    ];
     for (method, limit) in limits {
         let mut far = match method {
             "share_hello" => shared.welcome(our_salt()).await,
             "share_update" => shared.welcome_as_ours().await,
+            "set_equipment" => shared.welcome(original_salt()).await,
             _ => shared.shared().await,
         };
         let heard = Instant::now();
