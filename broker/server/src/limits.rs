@@ -54,6 +54,13 @@ pub(crate) const PEER_SLOW_AFTER: Duration = Duration::from_millis(3);
 /// and sessions allow 5 s for a reply.
 pub(crate) const PEER_ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
+/// How much less time a question has for each broker it has come through: the one behind gives up first, so
+/// that what it knows, perhaps that something is busy, is still heard.
+pub(crate) const PEER_ANSWER_LESS: Duration = Duration::from_millis(250);
+
+/// How long every question has, however far it has come.
+pub(crate) const PEER_ANSWER_LEAST: Duration = Duration::from_millis(500);
+
 /// How many questions may be under way to one other broker at once; further ones wait within their time.
 /// Original brokers do not pass on where a question has been: this bounds a loop through them.
 pub(crate) const ASKS_AT_ONCE_MAX: usize = 64;

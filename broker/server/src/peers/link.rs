@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ave_core::{Event, Setback};
 use ave_profile::{Address, AskId, BrokerId, Identity, Map, Profile, SessionId, Value};
@@ -15,7 +16,7 @@ use tracing::info;
 use super::answer::{Entry, setback};
 use super::dial::LineError;
 use super::visit::Visit;
-use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LIMIT, PEER_SLOW_AFTER};
+use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LEAST, PEER_ANSWER_LESS, PEER_ANSWER_LIMIT, PEER_SLOW_AFTER};
 use crate::log::brief;
 use crate::site::Site;
 
@@ -134,9 +135,8 @@ impl Link {
             outcome = &mut getting => return outcome,
             () = sleep_until(asked + PEER_SLOW_AFTER) => hub.tell(Event::PeerSlow { session, ask }).await,
         }
-        timeout_at(asked + PEER_ANSWER_LIMIT, getting)
-            .await
-            .unwrap_or(Err(LineError::Late(PEER_ANSWER_LIMIT)))
+        let limit = answer_limit(via);
+        timeout_at(asked + limit, getting).await.unwrap_or(Err(LineError::Late(limit)))
     }
 
     async fn get(&mut self, groups: &[Vec<Profile>], via: &[BrokerId]) -> Result<Vec<Vec<Entry>>, LineError> {
@@ -189,10 +189,27 @@ impl Link {
     }
 }
 
+/// How long a question may take that has come through these brokers, this one last.
+fn answer_limit(via: &[BrokerId]) -> Duration {
+    let hops = u32::try_from(via.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    PEER_ANSWER_LIMIT.saturating_sub(PEER_ANSWER_LESS.saturating_mul(hops)).max(PEER_ANSWER_LEAST)
+}
+
 /// The end of the stay, if there is one.
 async fn over(visit: &mut Option<Visit>) -> LineError {
     match visit {
         Some(visit) => visit.over().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_further_away_gives_up_earlier() {
+        let limits = [0, 1, 2, 3, 16].map(|brokers| answer_limit(&vec![BrokerId(0); brokers]).as_millis());
+        assert_eq!(limits, [3000, 3000, 2750, 2500, 500]);
     }
 }

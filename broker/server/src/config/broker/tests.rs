@@ -30,7 +30,7 @@ fn an_empty_object_is_a_configuration() {
     assert_eq!((config.port, config.listen), (4000, Ipv4Addr::UNSPECIFIED.into()));
     assert!(config.stacks.is_empty() && config.remote.is_none() && config.session_ports.is_none());
     assert!(config.logging);
-    assert_eq!((config.open_limit_s, config.silence_limit_s), (3, 12));
+    assert_eq!((config.open_limit_s, config.silence_limit_s), (3, 12)); // 12: a cut cable is noticed within 15 s
     assert_eq!(config.limits, Limits::default());
 }
 
