@@ -104,15 +104,18 @@ impl Asking {
         self.asks.values().filter(move |ask| ask.groups.contains(&group))
     }
 
-    /// Notes who did not serve what: the group that a refusal names, or else all it was about.
-    fn set_back(&mut self, ask: &Ask, setback: &Setback) {
+    /// Notes who did not serve what: the group that a refusal names, or else all it was about. Returns the
+    /// group, if it is one.
+    fn set_back(&mut self, ask: &Ask, setback: &Setback) -> Option<usize> {
         let named = match setback {
             Setback::Refused(refusal) => refusal.group().and_then(|nth| ask.groups.get(nth..=nth)),
             Setback::Unreachable(_) => None,
         };
-        for group in named.unwrap_or(&ask.groups) {
+        let blamed = named.unwrap_or(&ask.groups);
+        for group in blamed {
             self.groups[*group].setbacks.push((ask.peer.clone(), setback.clone()));
         }
+        if let [group] = blamed { Some(*group) } else { None }
     }
 }
 
@@ -147,12 +150,15 @@ impl Core {
             Err(setback) => {
                 self.release_reserved(session, &ask);
                 let spent = self.holds_through(session, &ask.peer);
-                asking.set_back(&ask, &setback);
+                let blamed = asking.set_back(&ask, &setback);
                 if spent {
                     // What it held there is gone with the session it had there.
                     let verdict = Some(self.verdict(session, &asking));
                     let busy = verdict.filter(|verdict| verdict.kind == RefusalKind::Busy);
-                    let why = busy.unwrap_or_else(|| refusal_of(&setback));
+                    let why = busy.unwrap_or_else(|| match blamed {
+                        Some(group) => refusal_of(&setback).of_group(group, asking.groups.len()),
+                        None => refusal_of(&setback),
+                    });
                     return self.give_up(session, asking, Some(why));
                 }
                 let effects = match &setback {

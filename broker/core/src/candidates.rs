@@ -122,9 +122,13 @@ impl Core {
         let untried = |group: &Group| self.forward.as_ref().is_some_and(|peer| !group.was_refused_by(peer));
         let is_open = |nth| asking.asked(nth).next().is_none();
         let groups = asking.groups.iter().enumerate();
-        let groups =
-            groups.filter(|(nth, group)| group.granted.is_none() && is_open(*nth) && !untried(group));
-        let verdicts = groups.map(|(nth, group)| {
+        let unserved = groups.filter(|(nth, group)| group.granted.is_none() && is_open(*nth));
+        let unserved: Vec<_> = unserved.collect();
+        let all_untried = unserved.iter().all(|(_, group)| untried(group));
+        let is_judged =
+            |group: &Group| if all_untried { !group.setbacks.is_empty() } else { !untried(group) };
+        let judged = unserved.into_iter().filter(|(_, group)| is_judged(group));
+        let verdicts = judged.map(|(nth, group)| {
             let known = self.known_elsewhere(session, asking, nth);
             let setbacks = group.setbacks.iter().map(|(_, setback)| refusal_of(setback));
             let here = self.impossible_here(session, group);

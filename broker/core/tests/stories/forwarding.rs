@@ -269,6 +269,26 @@ fn what_a_share_has_is_busy_even_while_that_is_asked_for_something_else() {
 }
 
 #[test]
+fn what_a_share_says_is_busy_is_busy_while_the_target_is_asked_for_something_else() {
+    let mut broker = Broker::new(&[]).share("s", &["a"]).forwarding();
+    let asked = questions(broker.get(json!([[named("a")], [named("b")]])));
+    let [share, target] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&share.peer, &target.peer), (&at("s"), &at("far")));
+    let (_, refusal) = refused(broker.refuses(share, RefusalKind::Busy));
+    assert_eq!(refusal.kind, RefusalKind::Busy);
+}
+
+#[test]
+fn the_refusal_of_a_broker_that_is_needed_says_which_group_of_the_whole_request_it_is_about() {
+    let mut broker = Broker::new(&[]).share("far", &["a"]).forwarding();
+    let asked = questions(broker.get(json!([[named("a")], [named("b")]])));
+    let [far, other] = &asked[..] else { panic!("{asked:?}") };
+    assert!(broker.answers(far, json!([[relay("a")]])).is_empty());
+    let (_, refusal) = refused(broker.refuses(other, RefusalKind::NoSuch));
+    assert_eq!((refusal.kind.clone(), refusal.group()), (RefusalKind::NoSuch, Some(1)));
+}
+
+#[test]
 fn what_is_busy_here_is_busy_even_if_the_broker_that_is_needed_for_the_rest_has_no_such_thing() {
     let mut broker = Broker::new(&["own"]).share("far", &["a"]).forwarding();
     broker.apply(Event::SessionOpened { session: SessionId(2) });
