@@ -269,11 +269,12 @@ fn what_a_share_has_is_busy_even_while_that_is_asked_for_something_else() {
 }
 
 #[test]
-fn what_a_share_says_is_busy_is_busy_while_the_target_is_asked_for_something_else() {
+fn what_a_share_says_is_busy_is_busy_if_there_is_no_time_to_ask_the_target() {
     let mut broker = Broker::new(&[]).share("s", &["a"]).forwarding();
     let asked = questions(broker.get(json!([[named("a")], [named("b")]])));
     let [share, target] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!((&share.peer, &target.peer), (&at("s"), &at("far")));
+    broker.now = Duration::from_secs(2);
     let (_, refusal) = refused(broker.refuses(share, RefusalKind::Busy));
     assert_eq!(refusal.kind, RefusalKind::Busy);
 }
