@@ -89,14 +89,16 @@ impl Core {
             }
         }
         let more = changes.at.range(upto.place + 1..).next().is_some();
-        if changes.stacks > since.place || afresh {
-            report.stacks = Some(self.stacks_toward(toward));
-        }
-        if changes.workspace > since.place || afresh {
-            report.workspace = Some(self.workspaces.generic.clone());
-        }
         if !more {
             upto.place = changes.last;
+        }
+        // Once in all portions, however many there are.
+        let is_next = |number| since.place < number && number <= upto.place || afresh && number == 0;
+        if is_next(changes.stacks) {
+            report.stacks = Some(self.stacks_toward(toward));
+        }
+        if is_next(changes.workspace) {
+            report.workspace = Some(self.workspaces.generic.clone());
         }
         News { upto, more, afresh, report }
     }

@@ -210,18 +210,28 @@ fn only_what_has_changed_is_told_190() {
 
 #[test]
 fn news_come_in_portions_that_add_up() {
-    let broker = Broker::new(&["a", "b", "c"]);
-    let mut uids = Vec::new();
-    let (mut since, mut portions) = (Revision::default(), 0);
+    let mut broker = Broker::new(&["a", "b"]);
+    broker.apply(Event::StacksSet { stacks: vec![["a", "b"].map(|uid| Profile::of(named(uid))).into()] });
+    let report = Event::Reported {
+        source: ave_core::Source::File,
+        profiles: vec![Profile::of(relay("c"))],
+        request: None,
+    };
+    broker.apply(report);
+    let mut portions = Vec::new();
+    let mut since = Revision::default();
     loop {
         let news = broker.core.news(since, &Toward::default(), 1);
-        uids.extend(told(&news));
-        (since, portions) = (news.upto, portions + 1);
+        since = news.upto;
+        portions.push((told(&news), news.report.stacks.map(|stacks| stacks.len())));
         if !news.more {
             break;
         }
     }
-    assert_eq!((uids, portions), (vec!["a".to_owned(), "b".into(), "c".into()], 3));
+    let uids: Vec<_> = portions.iter().flat_map(|(uids, _)| uids.clone()).collect();
+    assert_eq!((uids, portions.len()), (vec!["a".to_owned(), "b".into(), "c".into()], 3));
+    let stacks: Vec<_> = portions.into_iter().filter_map(|(_, stacks)| stacks).collect();
+    assert_eq!(stacks, [1], "told once");
 }
 
 #[test]
