@@ -86,10 +86,8 @@ impl Core {
         let own = if available { self.available_here(filter) } else { self.equipment_here(filter) };
         let mut found: Vec<_> = own.into_iter().map(|profile| (None, profile)).collect();
         for (address, share) in self.shares.iter() {
-            for profile in self.shared_equipment(share, filter, available) {
-                let item = self.kinds.identity(&profile);
-                let origin = item.and_then(|item| share.origin(&item));
-                let holder = origin.and_then(|origin| origin.holder.as_ref()).unwrap_or(address);
+            for (item, profile) in self.shared_equipment(share, filter, available) {
+                let holder = share.origin(item).and_then(|origin| origin.holder.as_ref()).unwrap_or(address);
                 found.push((Some(holder.clone()), profile));
             }
         }

@@ -8,7 +8,7 @@ use ave_profile::{Address, Identity, Kind, Profile, SessionId, Value};
 use crate::SharedPiece;
 use crate::bits::BitSet;
 use crate::broker::Core;
-use crate::equipment::{Equipment, Fault, Hold, ItemId};
+use crate::equipment::{Equipment, Fault, Hold, Item, ItemId};
 use crate::index::wanted;
 use crate::shares::Share;
 use crate::workspaces::Workspace;
@@ -41,46 +41,46 @@ impl Core {
             Some(Allocator::Share(share)) => share == address,
         };
         let shares = self.shares.iter().filter(|(address, _)| asked(address));
-        found.extend(shares.flat_map(|(_, share)| self.shared_equipment(share, filter, false)));
+        found.extend(shares.flat_map(|(_, share)| profiles(self.shared_equipment(share, filter, false))));
         found
     }
 
     /// The matching equipment that is not collateral and that one more session could hold, in list order,
     /// this broker's own first. (Specification 4.2, `list_available`.)
     pub fn available(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
-        let shared = self.shares.iter().flat_map(|(_, share)| self.shared_equipment(share, filter, true));
-        self.available_here(filter).into_iter().chain(shared).collect()
+        let shared = self.shares.iter().map(|(_, share)| self.shared_equipment(share, filter, true));
+        self.available_here(filter).into_iter().chain(shared.flat_map(profiles)).collect()
     }
 
     pub(crate) fn equipment_here(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
         let workspaces =
             self.workspaces.made.iter().filter(|(item, made)| self.fits(filter, item, &made.profile));
-        let mut found = self.listed(&self.equipment, filter, None);
+        let mut found = Vec::from_iter(profiles(self.listed(&self.equipment, filter, None)));
         let shown = |workspace: &Workspace| with_fault(&workspace.profile, workspace.fault.as_deref());
         found.extend(workspaces.map(|(_, workspace)| shown(workspace)));
         found
     }
 
     pub(crate) fn available_here(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
-        self.listed(&self.equipment, filter, Some(&self.equipment.free))
+        profiles(self.listed(&self.equipment, filter, Some(&self.equipment.free))).collect()
     }
 
     /// What a share has of what this broker itself has not.
-    pub(crate) fn shared_equipment(
+    pub(crate) fn shared_equipment<'s>(
         &self,
-        share: &Share,
+        share: &'s Share,
         filter: Option<&Profile>,
         available: bool,
-    ) -> Vec<Arc<Profile>> {
+    ) -> Vec<(&'s Identity, Arc<Profile>)> {
         let within = available.then_some(&share.equipment.free);
         let mut found = self.listed(&share.equipment, filter, within);
-        found.retain(|profile| self.kinds.identity(profile).is_none_or(|item| !self.equipment.knows(&item)));
+        found.retain(|(item, _)| !self.equipment.knows(item));
         if !available {
             let fits = |(item, piece): &(&Identity, &SharedPiece)| {
                 self.fits(filter, item, &piece.profile) && !self.workspaces.made.contains_key(*item)
             };
             let workspaces = share.workspaces.iter().filter(fits);
-            found.extend(workspaces.map(|(_, workspace)| workspace.profile.clone()));
+            found.extend(workspaces.map(|(item, workspace)| (item, workspace.profile.clone())));
         }
         found
     }
@@ -154,12 +154,12 @@ impl Core {
     }
 
     /// Matching pieces of the list: all of them, or only those also in `within`.
-    fn listed(
+    fn listed<'e>(
         &self,
-        equipment: &Equipment,
+        equipment: &'e Equipment,
         filter: Option<&Profile>,
         within: Option<&BitSet>,
-    ) -> Vec<Arc<Profile>> {
+    ) -> Vec<(&'e Identity, Arc<Profile>)> {
         let slots = match filter {
             Some(filter) => self.matching(equipment, filter, within),
             None => {
@@ -168,7 +168,9 @@ impl Core {
             }
         };
         let items = slots.into_iter().map(|slot| equipment.item(equipment.at(slot)));
-        items.filter_map(|item| Some(with_fault(item.profile()?, item.fault.as_deref()))).collect()
+        let shown =
+            |item: &'e Item| Some((&item.identity, with_fault(item.profile()?, item.fault.as_deref())));
+        items.filter_map(shown).collect()
     }
 
     /// The places of pieces that match a filter, in list order.
@@ -191,6 +193,10 @@ impl Core {
         slots.sort_unstable();
         slots
     }
+}
+
+fn profiles(listed: Vec<(&Identity, Arc<Profile>)>) -> impl Iterator<Item = Arc<Profile>> {
+    listed.into_iter().map(|(_, profile)| profile)
 }
 
 /// A profile as lists show it.
