@@ -125,8 +125,9 @@ fn refused(fault: Fault) -> Setback {
             let why = fault.message.strip_prefix(FAILED).map(|rest| rest.trim_start_matches([':', ' ']));
             return Setback::Unreachable(why.unwrap_or(&fault.message).to_owned());
         }
+        // Clients would take the one for their own session's end and the other for their own broker's.
         "Exception" if begins(&["session closed"]) => return Setback::Unreachable(fault.message),
-        "Restarting" => RefusalKind::Restarting,
+        "Restarting" => return Setback::Unreachable(fault.message),
         "Exception" => RefusalKind::Exception,
         other => RefusalKind::Driver(other.to_owned()),
     };

@@ -44,7 +44,7 @@ pub(crate) enum LineError {
     #[error("nothing was heard for {} s", .0.as_secs())]
     Silent(Duration),
     /// The reply did not come in time.
-    #[error("no answer within {} s", .0.as_secs())]
+    #[error("no answer within {} s", .0.as_secs_f32())]
     Late(Duration),
     /// The called method raised.
     #[error("{0}")]

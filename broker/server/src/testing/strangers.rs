@@ -148,7 +148,7 @@ async fn refusals_keep_their_meaning_whoever_says_them() {
         ("Exit", "killed", "Exit", "Broker connection failed: killed"),
         ("Exception", "session closed", "Exit", "Broker connection failed: session closed"),
         ("Exception", "profile is odd", "Exception", "profile is odd"),
-        ("Restarting", "broker is restarting", "Restarting", "broker is restarting"),
+        ("Restarting", "broker is restarting", "Exit", "Broker connection failed: broker is restarting"),
         ("Offline", "no such cable", "Offline", "no such cable"),
     ];
     for (kind, message, seen_kind, seen_message) in cases {
