@@ -14,6 +14,7 @@ mod faults;
 mod forwarding;
 mod handsets;
 mod hostile;
+mod hostile_peers;
 mod loops;
 mod mending;
 mod original_peers;

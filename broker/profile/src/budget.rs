@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use crate::{Map, Value};
 
 /// An object takes the memory of about so many scalars, however few members it has.
-const OBJECT_COST: usize = 10;
+pub(crate) const OBJECT_COST: usize = 10;
 
 /// How many values one message may still hold, so that a small frame cannot become a large tree.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::map_weight;
+use crate::value::{map_weight, object_bytes};
 use crate::{Map, Value};
 
 /// The members of a profile. Every member is the lab's own word; only `type` and the identity field of
@@ -23,6 +23,11 @@ impl Profile {
     /// What looking at all of it costs, as [`Value::weight`] has it.
     pub fn weight(&self) -> usize {
         map_weight(&self.0)
+    }
+
+    /// About how many bytes of memory it takes, as [`Value::bytes`] has it.
+    pub fn bytes(&self) -> usize {
+        object_bytes(&self.0)
     }
 
     /// A profile of a JSON object, for tests and defaults. Anything but an object gives an empty profile.

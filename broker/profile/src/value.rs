@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::ser::{Serialize, Serializer};
 
+use crate::budget::OBJECT_COST;
+
 /// The members of an object, in the order of their names.
 pub type Map = BTreeMap<String, Value>;
 
@@ -106,6 +108,26 @@ impl Value {
         }
     }
 
+    /// About how many bytes of memory it takes, as [`Budget`](crate::Budget) counts values.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Value::Text(text) => SCALAR_BYTES + text.len(),
+            Value::Bytes(bytes) => SCALAR_BYTES + bytes.len(),
+            Value::List(list) => SCALAR_BYTES + list.iter().map(Value::bytes).sum::<usize>(),
+            Value::Map(map) => object_bytes(map),
+            _ => SCALAR_BYTES,
+        }
+    }
+
+    /// How many lists and objects are within one another.
+    pub fn levels(&self) -> usize {
+        match self {
+            Value::List(list) => 1 + list.iter().map(Value::levels).max().unwrap_or_default(),
+            Value::Map(map) => 1 + map.values().map(Value::levels).max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
     /// JSON's name of this value's type, for messages.
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -122,6 +144,15 @@ impl Value {
 
 fn text_weight(bytes: usize) -> usize {
     1 + bytes / 1024
+}
+
+/// What a value takes in memory at least.
+const SCALAR_BYTES: usize = 64;
+
+/// The bytes of an object with these members.
+pub(crate) fn object_bytes(map: &Map) -> usize {
+    let members = map.iter().map(|(name, value)| name.len() + value.bytes());
+    SCALAR_BYTES * OBJECT_COST + members.sum::<usize>()
 }
 
 /// The weight of an object with these members.
@@ -321,6 +352,15 @@ mod tests {
         assert_eq!(weight(json!([1, [2, "x"]])), 5);
         assert_eq!(weight(json!({"a": "x".repeat(10 << 10)})), 13);
         assert_eq!(weight(json!({"a".repeat(1024): true})), 4);
+    }
+
+    #[test]
+    fn bytes_count_what_a_reader_spends_and_levels_what_is_nested() {
+        let value = |json| Value::from(json);
+        assert_eq!(value(json!(["abc", 1])).bytes(), 3 * 64 + 3);
+        assert_eq!(value(json!({"ab": null, "c": {}})).bytes(), 640 + 2 + 64 + 1 + 640);
+        let levels = [json!(1), json!([]), json!([1, {"a": []}, 2]), json!({"a": {"b": 1}})];
+        assert_eq!(levels.map(|json| Value::from(json).levels()), [0, 1, 3, 2]);
     }
 
     #[test]

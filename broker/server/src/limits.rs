@@ -73,5 +73,6 @@ pub(crate) const PEER_VALUES_MAX: usize = 1 << 18;
 
 /// How many brokers a question may come through: more than any lab has in a row.
 pub(crate) const VIA_MAX: usize = 16;
+
 /// Work on more pieces than this is done in its turn, for the same reason.
 pub(crate) const FEW_PIECES: usize = 1000;

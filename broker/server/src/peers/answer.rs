@@ -5,6 +5,7 @@ use ave_core::Setback;
 use ave_profile::{Identity, KindTable, Map, Profile, Refusal, RefusalKind, Value};
 use ave_protocol::error::Fault;
 
+use super::burden::excess_of_profile;
 use super::dial::LineError;
 
 /// How the refusals of original sessions begin, which say `Exit` whatever the reason. (Specification 5.9.)
@@ -84,6 +85,9 @@ fn entry(asked: &Profile, value: Value, kinds: &KindTable) -> Result<Entry, Line
     }
     let Some(Value::Map(profile)) = members.get("profile") else { return Err(nonsense("a profile", "none")) };
     let profile = Profile(profile.clone());
+    if let Some(why) = excess_of_profile(&profile) {
+        return Err(LineError::Lost(format!("it answered nonsense: {why}")));
+    }
     match kinds.identity(&profile) {
         Some(item) if profile.kind() == asked.kind() => Ok(Entry { item, profile, members }),
         _ => Err(nonsense(&format!("a piece of type {:?}", asked.kind().unwrap_or_default()), "another")),

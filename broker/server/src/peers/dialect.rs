@@ -69,8 +69,14 @@ pub(super) fn listed<'p>(profiles: impl IntoIterator<Item = &'p Arc<Profile>>) -
 #[cfg(test)]
 mod tests {
     use ave_core::{Origin, Report, Revision, SharedPiece, Taken};
-    use ave_profile::{Address, BrokerId, Identity, KindTable};
+    use ave_profile::{Address, BrokerId, Identity, KindTable, Map};
+    use ave_protocol::arguments::Arguments;
+    use ave_protocol::limits::Limits;
+    use ave_protocol::message::{Encoding, Envelope, Request};
+    use bytes::BytesMut;
     use serde_json::json;
+
+    use crate::peers::limits::PIECE_WEIGHT_MAX;
 
     use super::*;
 
@@ -259,5 +265,28 @@ mod tests {
         };
         assert!(hear(0..10_000));
         assert!(!hear(10_000..20_000));
+    }
+
+    #[test]
+    fn no_report_says_more_than_a_master_reads() {
+        let mut master = ours();
+        let odd = vec![json!({}); PIECE_WEIGHT_MAX - 10]; // as costly to read as anything of this weight
+        let mut hear = |uid: usize| {
+            let odd = piece(json!({"type": "wlan", "uid": uid.to_string(), "odd": odd}));
+            let (upto, report) = (Revision::default(), changed([odd]));
+            master.hear(News { upto, more: true, afresh: false, report })
+        };
+        assert!((0..1000).any(|uid| !hear(uid)), "it is full at last");
+        let entry = json!({"type": "wlan", "uid": "s", "odd": vec![json!({}); 1000]});
+        let entry: Arc<[_]> = vec![profile(entry)].into();
+        let report = Report { stacks: Some(vec![entry; 1000]), ..Report::default() };
+        master.hear(News { upto: Revision::default(), more: false, afresh: false, report });
+        let [Call { method, arguments }] = <[Call; 1]>::try_from(master.calls(&Value::Null)).unwrap();
+        let arguments = Arguments { positional: arguments, named: Map::new() };
+        let mut payload = BytesMut::new();
+        Request::new(method, arguments).encode(Encoding::MessagePack, &mut payload).unwrap();
+        assert!(payload.len() <= Limits::default().frame_bytes_max);
+        let payload = payload.split_off(size_of::<u32>()).freeze(); // behind the length
+        assert!(Envelope::parse(&payload, &Limits::default()).is_ok());
     }
 }

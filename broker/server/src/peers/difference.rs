@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ave_core::{Report, SharedPiece};
 use ave_profile::{Identity, KindTable};
 
+use super::burden;
 use super::limits::{PIECES_AT_ONCE, WEIGHT_AT_ONCE};
 
 /// Leaves of a complete list what is not known already, and names what is gone.
@@ -29,7 +30,7 @@ pub(crate) fn in_parts(report: Report) -> Vec<Report> {
         open_part(&mut parts, &mut weight, 1).gone.push(item);
     }
     for piece in changed {
-        let more = piece_weight(&piece);
+        let more = burden::weight(&piece);
         open_part(&mut parts, &mut weight, more).changed.push(piece);
     }
     parts
@@ -44,14 +45,6 @@ fn open_part<'p>(parts: &'p mut Vec<Report>, weight: &mut usize, more: usize) ->
     }
     *weight += more;
     parts.last_mut().expect("there is one from the start")
-}
-
-/// What looking at all that is said of a piece costs.
-pub(crate) fn piece_weight(piece: &SharedPiece) -> usize {
-    let taken = piece.taken.iter().map(|taken| {
-        taken.profile.weight() + taken.collateral.iter().map(|short| short.weight()).sum::<usize>()
-    });
-    piece.profile.weight() + taken.sum::<usize>() + piece.origin.path.len()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a share says of itself, read from the calls by which it does: complete lists, as every broker sends
-//! them, and the changes that our own kind sends. Whatever is wrong refuses the whole call. (Specification
-//! 6.2 and 6.3.)
+//! them, and the changes that our own kind sends. What makes no sense refuses the whole call; what is unknown here, or too
+//! much, is left out. (Specification 6.2 and 6.3.)
 
 mod read;
 mod stacks;
@@ -12,8 +12,8 @@ use ave_core::{Origin, Report, SharedPiece, Taken};
 use ave_profile::{Identity, KindTable, Map, Profile, Refusal, Value};
 
 use self::read::{list, profile, within};
-use super::difference::piece_weight;
-use super::limits::{PATH_MAX, PIECE_WEIGHT_MAX, PIECES_PER_SHARE_MAX};
+use super::burden::{excess, excess_of_profile};
+use super::limits::PIECES_PER_SHARE_MAX;
 
 pub(crate) use self::read::{address, address_value, addressed, member, object, wrong};
 
@@ -24,8 +24,24 @@ pub(crate) struct Heard {
     pub(crate) whole: bool,
     /// What it says; nothing is gone by a whole list alone.
     pub(crate) report: Report,
-    /// How many pieces are left out, because this broker does not know their types, and the first such type.
-    pub(crate) left_out: Option<(usize, String)>,
+    /// How many pieces and stacks are left out, and why the first one is.
+    pub(crate) left_out: LeftOut,
+}
+
+/// What is not taken from what was said.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct LeftOut {
+    pub(crate) count: usize,
+    pub(crate) first: String,
+}
+
+impl LeftOut {
+    fn note(&mut self, why: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = why();
+        }
+        self.count += 1;
+    }
 }
 
 impl Heard {
@@ -38,7 +54,7 @@ impl Heard {
         equipment: Value,
         allocations: Value,
     ) -> Result<Heard, Refusal> {
-        let mut reader = Reader { kinds, left_out: None };
+        let mut reader = Reader { kinds, left_out: LeftOut::default() };
         let mut taken = reader.allocations(allocations)?;
         let origin = Arc::new(Origin::default());
         let mut changed = Vec::new();
@@ -46,7 +62,7 @@ impl Heard {
             if let Some((identity, profile)) = reader.piece(piece)? {
                 let taken = taken.remove(&identity).unwrap_or_default();
                 let piece = SharedPiece { profile: Arc::new(profile), taken, origin: origin.clone() };
-                changed.push(not_too_heavy(piece)?);
+                changed.extend(reader.bearable(&identity, piece));
             }
         }
         let report = Report { changed, ..Report::default() };
@@ -59,7 +75,7 @@ impl Heard {
     /// If a member is missing or malformed, or says too much.
     pub(crate) fn of_changes(kinds: &KindTable, update: Value) -> Result<Heard, Refusal> {
         let mut update = object("update", update)?;
-        let mut reader = Reader { kinds, left_out: None };
+        let mut reader = Reader { kinds, left_out: LeftOut::default() };
         let whole = match member(&mut update, "whole")? {
             Value::Bool(whole) => whole,
             other => return Err(wrong("whole", "true or false", &other)),
@@ -68,13 +84,18 @@ impl Heard {
         for (n, piece) in bounded(list("changed", member(&mut update, "changed")?)?)?.into_iter().enumerate()
         {
             let piece = reader.shared_piece(piece).map_err(|refusal| within("changed", n, refusal))?;
-            report.changed.extend(piece);
+            let Some((identity, piece)) = piece else { continue };
+            match reader.bearable(&identity, piece) {
+                Some(piece) => report.changed.push(piece),
+                None => report.gone.push(identity), // it is not what it was
+            }
         }
         for (n, piece) in bounded(list("gone", member(&mut update, "gone")?)?)?.into_iter().enumerate() {
             let piece = reader.piece(piece).map_err(|refusal| within("gone", n, refusal))?;
             report.gone.extend(piece.map(|(identity, _)| identity));
         }
-        report.stacks = update.remove("stacks").map(|stacks| stacks::read(kinds, stacks)).transpose()?;
+        let stacks = update.remove("stacks");
+        report.stacks = stacks.map(|stacks| stacks::read(kinds, stacks, &mut reader.left_out)).transpose()?;
         report.workspace = match update.remove("workspace") {
             None => None,
             Some(Value::Null) => Some(None),
@@ -88,8 +109,10 @@ impl Heard {
     /// # Errors
     /// If it is not a list of lists of profiles, or says too much.
     pub(crate) fn of_stacks(kinds: &KindTable, stacks: Value) -> Result<Heard, Refusal> {
-        let report = Report { stacks: Some(stacks::read(kinds, stacks)?), ..Report::default() };
-        Ok(Heard { report, ..Heard::default() })
+        let mut left_out = LeftOut::default();
+        let report =
+            Report { stacks: Some(stacks::read(kinds, stacks, &mut left_out)?), ..Report::default() };
+        Ok(Heard { report, left_out, ..Heard::default() })
     }
 
     /// The second argument of `set_ws_profile`.
@@ -115,13 +138,13 @@ pub(crate) fn workspace(generic: Value) -> Result<Profile, Refusal> {
     if profile.kind() != Some("workspace") {
         return Err(Refusal::exception(format!("not a workspace profile: {profile}")));
     }
-    heavy(profile.weight()).map(|()| profile)
+    excess_of_profile(&profile).map_or(Ok(profile), |why| Err(Refusal::exception(why)))
 }
 
 /// Reads pieces; remembers what it left out.
 struct Reader<'k> {
     kinds: &'k KindTable,
-    left_out: Option<(usize, String)>,
+    left_out: LeftOut,
 }
 
 impl Reader<'_> {
@@ -130,14 +153,14 @@ impl Reader<'_> {
         let profile = profile(value)?;
         let identity = self.kinds.shared(&profile)?;
         if identity.is_none() {
-            let first = || (0, profile.kind().unwrap_or_default().to_owned());
-            self.left_out.get_or_insert_with(first).0 += 1;
+            let kind = profile.kind().unwrap_or_default();
+            self.left_out.note(|| format!("type {kind:?} is not known here"));
         }
         Ok(identity.map(|identity| (identity, profile)))
     }
 
     /// An element of `changed`.
-    fn shared_piece(&mut self, value: Value) -> Result<Option<SharedPiece>, Refusal> {
+    fn shared_piece(&mut self, value: Value) -> Result<Option<(Identity, SharedPiece)>, Refusal> {
         let mut said = object("a changed piece", value)?;
         let piece = self.piece(member(&mut said, "profile")?)?;
         let taken = list("taken", member(&mut said, "taken")?)?;
@@ -149,10 +172,17 @@ impl Reader<'_> {
             },
             path: path(member(&mut said, "path")?)?,
         };
-        let Some((_, profile)) = piece else { return Ok(None) };
+        let Some((identity, profile)) = piece else { return Ok(None) };
         let taken = taken.into_iter().flatten().map(|(_, taken)| taken).collect();
         let piece = SharedPiece { profile: Arc::new(profile), taken, origin: Arc::new(origin) };
-        not_too_heavy(piece).map(Some)
+        Ok(Some((identity, piece)))
+    }
+
+    /// The piece, if no more is said of it than brokers take from each other.
+    fn bearable(&mut self, identity: &Identity, piece: SharedPiece) -> Option<SharedPiece> {
+        let Some(why) = excess(&piece) else { return Some(piece) };
+        self.left_out.note(|| format!("{identity}: {why}"));
+        None
     }
 
     /// Who has what, by piece, from the lists that `set_equipment` names by whatever keys.
@@ -182,11 +212,7 @@ impl Reader<'_> {
 }
 
 fn path(value: Value) -> Result<Vec<ave_profile::BrokerId>, Refusal> {
-    let path = list("path", value)?;
-    if path.len() > PATH_MAX {
-        return Err(Refusal::exception(format!("path: at most {PATH_MAX} brokers, found {}", path.len())));
-    }
-    path.iter().map(addressed).collect()
+    list("path", value)?.iter().map(addressed).collect()
 }
 
 fn bounded(pieces: Vec<Value>) -> Result<Vec<Value>, Refusal> {
@@ -199,18 +225,6 @@ fn bounded(pieces: Vec<Value>) -> Result<Vec<Value>, Refusal> {
 /// What a share that has more than this broker takes is told.
 pub(crate) fn too_many(found: usize) -> Refusal {
     Refusal::exception(format!("too much equipment: at most {PIECES_PER_SHARE_MAX} pieces, found {found}"))
-}
-
-fn not_too_heavy(piece: SharedPiece) -> Result<SharedPiece, Refusal> {
-    heavy(piece_weight(&piece)).map(|()| piece)
-}
-
-fn heavy(weight: usize) -> Result<(), Refusal> {
-    if weight <= PIECE_WEIGHT_MAX {
-        return Ok(());
-    }
-    let wanted = format!("at most {PIECE_WEIGHT_MAX} values, members and kilobytes of text");
-    Err(Refusal::exception(format!("too much is said of one piece: {wanted}, found {weight}")))
 }
 
 #[cfg(test)]

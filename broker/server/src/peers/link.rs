@@ -112,7 +112,7 @@ impl Link {
             Ok(_) => {}
             Err(Setback::Refused(refusal)) => {
                 let why = brief(&refusal.message);
-                info!(%session, %peer, kind = refusal.kind.as_str(), why, "refused by another broker");
+                info!(%session, %peer, kind = brief(refusal.kind.as_str()), why, "refused by another broker");
             }
             Err(Setback::Unreachable(why)) => {
                 info!(%session, %peer, why = brief(why), "another broker cannot be asked");

@@ -2,6 +2,7 @@
 //! (Specification 5.9, 6.)
 
 mod answer;
+mod burden;
 mod dial;
 mod dialect;
 mod difference;
@@ -20,3 +21,12 @@ mod visit;
 
 pub(crate) use sharing::Sharing;
 pub(crate) use turns::Turns;
+
+use ave_protocol::limits::Limits;
+
+use crate::limits::{PEER_FRAME_BYTES_MAX, PEER_VALUES_MAX};
+
+/// How much another broker may answer at once: less than a client may ask.
+fn peer_limits(limits: &Limits) -> Limits {
+    Limits { frame_bytes_max: PEER_FRAME_BYTES_MAX, values_max: PEER_VALUES_MAX, ..limits.clone() }
+}

@@ -12,6 +12,7 @@ use tokio::time::Duration;
 
 use super::dial::{Line, LineError};
 use super::notifier::{Notifier, Reach};
+use super::peer_limits;
 use crate::config::{BrokerConfig, Policy, Remote};
 use crate::site::Site;
 
@@ -39,7 +40,7 @@ impl Sharing {
             Some(Remote { host, port, policy: Policy::Share(key) }) => Some(Rule {
                 master: Address::new(host, *port),
                 credential: Credential::Account { name: Some(ACCOUNT.to_owned()), key: key.clone() },
-                limits: config.limits.clone(),
+                limits: peer_limits(&config.limits),
                 silence_limit: Duration::from_secs(config.silence_limit_s),
             }),
             _ => None,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::difference::{in_parts, of_whole};
-use super::heard::{Heard, too_many};
+use super::heard::{Heard, LeftOut, too_many};
 use super::limits::{ADDRESSES_PER_LINK_MAX, PIECES_PER_SHARE_MAX, SHARES_MAX};
 use super::shares::LinkEnd;
 use crate::log::brief;
@@ -36,6 +36,8 @@ struct Said {
     _place: OwnedSemaphorePermit,
     /// Whether it has been listened to.
     heard: bool,
+    /// What the log has of what is left out: the same is told once.
+    left_out: String,
     /// How many pieces it has at most, once it has told all of them.
     pieces_max: Option<usize>,
 }
@@ -67,9 +69,7 @@ impl Speaker {
     /// If the connection or the share is one too many, has too much, or is not listened to any more.
     pub(crate) async fn tell(&self, site: &Site, share: Address, mut update: Heard) -> Result<(), Refusal> {
         self.claim(site, &share)?;
-        if let Some((pieces, first)) = &update.left_out {
-            warn!(%share, pieces, kind = brief(first), "a share has pieces of unknown types: left out");
-        }
+        self.log_left_out(&share, &update.left_out);
         let begins = !self.said(&share, |said| said.heard);
         if begins {
             self.begin(site, &share, &mut update).await?;
@@ -91,6 +91,13 @@ impl Speaker {
         Ok(())
     }
 
+    fn log_left_out(&self, share: &Address, LeftOut { count, first }: &LeftOut) {
+        let before = self.said(share, |said| replace(&mut said.left_out, first.clone()));
+        if *count > 0 && before != *first {
+            warn!(%share, count, first = brief(first), "left out what a share says");
+        }
+    }
+
     /// Takes a place for a share of which this connection has not spoken yet.
     fn claim(&self, site: &Site, share: &Address) -> Result<(), Refusal> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +110,10 @@ impl Speaker {
         }
         let full = |_| Refusal::exception(format!("this broker takes {SHARES_MAX} shares at most"));
         let place = site.share_places.clone().try_acquire_owned().map_err(full)?;
-        shares.insert(share.clone(), Said { _place: place, heard: false, pieces_max: None });
+        shares.insert(
+            share.clone(),
+            Said { _place: place, heard: false, left_out: String::new(), pieces_max: None },
+        );
         Ok(())
     }
 

@@ -1,11 +1,14 @@
 //! What a master of our own kind is told: what has changed since the last time, in one call of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ave_core::{Report, SharedPiece};
-use ave_profile::{Address, Identity, KindTable, Map, Value};
+use ave_profile::{Address, Identity, KindTable, Map, Profile, Value};
 
+use super::burden;
 use super::dialect::{Call, listed};
+use super::limits::{STACKS_BYTES_MAX, UPDATE_BYTES_MAX};
 use super::picture::allocation;
 
 /// Pieces in one call. All of a site fit, so that a list that replaces another does so at once; and the
@@ -21,12 +24,21 @@ pub(super) struct Update {
     gone: BTreeSet<Identity>,
     /// The members of which the newest replaces all.
     rest: Map,
+    /// About how many bytes of memory it takes to hear of the pieces.
+    bytes: usize,
 }
 
 impl Update {
     /// For a new connection, with the types this broker knows.
     pub(super) fn new(kinds: KindTable) -> Update {
-        Update { kinds, whole: true, changed: BTreeMap::new(), gone: BTreeSet::new(), rest: Map::new() }
+        Update {
+            kinds,
+            whole: true,
+            changed: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            rest: Map::new(),
+            bytes: 0,
+        }
     }
 
     /// What is heard from here on is all there is.
@@ -36,7 +48,7 @@ impl Update {
 
     /// Whether this is as much as one call should say.
     pub(super) fn is_full(&self) -> bool {
-        self.changed.len() + self.gone.len() >= PIECES_MAX
+        self.changed.len() + self.gone.len() >= PIECES_MAX || self.bytes >= UPDATE_BYTES_MAX
     }
 
     /// Takes note of what has changed.
@@ -48,10 +60,17 @@ impl Update {
         for piece in report.changed {
             let Some(identity) = self.kinds.identity(&piece.profile) else { continue };
             self.gone.remove(&identity);
+            self.bytes += burden::bytes(&piece);
             self.changed.insert(identity, piece);
         }
         if let Some(stacks) = report.stacks {
-            let stacks = stacks.iter().map(|stack| listed(stack.iter())).collect();
+            let mut room = STACKS_BYTES_MAX;
+            let fits = |stack: &&Arc<[Arc<Profile>]>| {
+                let left = room.checked_sub(stack.iter().map(|entry| entry.bytes()).sum());
+                room = left.unwrap_or(room);
+                left.is_some()
+            };
+            let stacks = stacks.iter().filter(fits).map(|stack| listed(stack.iter())).collect();
             self.rest.insert("stacks".to_owned(), Value::List(stacks));
         }
         if let Some(workspace) = report.workspace {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ave_client::Door;
 use ave_profile::{Address, Map, Profile, Value};
 use ave_protocol::handshake::Credential;
-use ave_protocol::limits::Limits;
 
 use super::answer::{Entry, allotments, entries, is_same, nonsense, of_group};
 use super::dial::{Line, LineError};
-use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LIMIT, PEER_FRAME_BYTES_MAX, PEER_VALUES_MAX};
+use super::peer_limits;
+use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LIMIT};
 use crate::site::Site;
 
 /// One stay. Dropping it ends it: the other broker then takes back what it granted.
@@ -138,11 +138,7 @@ fn in_groups(mut groups: Vec<Vec<Value>>) -> Vec<Value> {
 }
 
 async fn dial(site: &Site, address: &Address, credential: &Credential) -> Result<Line, LineError> {
-    let limits = Limits {
-        frame_bytes_max: PEER_FRAME_BYTES_MAX,
-        values_max: PEER_VALUES_MAX,
-        ..site.config.broker.limits.clone()
-    };
+    let limits = peer_limits(&site.config.broker.limits);
     let silence = Duration::from_secs(site.config.broker.silence_limit_s);
     Line::dial(address, credential, &limits, silence).await
 }

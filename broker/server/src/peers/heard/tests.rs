@@ -1,5 +1,7 @@
 use super::*;
-use crate::peers::limits::{STACK_PIECES_MAX, STACKS_PER_PIECE_MAX};
+use crate::peers::limits::{
+    PATH_MAX, PIECE_LEVELS_MAX, PIECE_WEIGHT_MAX, STACK_PIECES_MAX, STACKS_PER_PIECE_MAX,
+};
 use serde_json::{Value as Json, json};
 
 fn lists(equipment: Json, allocations: Json) -> Result<Heard, Refusal> {
@@ -52,7 +54,7 @@ fn complete_lists_say_who_has_what_170() {
         (r1.taken.as_slice(), w.taken.as_slice()),
         ([].as_slice(), [by_somebody(&room, vec![])].as_slice())
     );
-    assert!(update.whole && update.left_out.is_none() && update.report.stacks.is_none());
+    assert!(update.whole && update.left_out == LeftOut::default() && update.report.stacks.is_none());
 }
 
 #[test]
@@ -61,12 +63,13 @@ fn unknown_types_are_left_out_and_counted_189() {
     let taken = json!({"0": [{"profile": toaster, "collateral": []}]});
     let update = lists(json!([toaster, known, toaster]), taken).unwrap();
     assert_eq!(update.report.changed.len(), 1);
-    assert_eq!(update.left_out, Some((2, "toaster".to_owned())));
+    let first = "type \"toaster\" is not known here".to_owned();
+    assert_eq!(update.left_out, LeftOut { count: 2, first });
     let told = with(json!({"gone": [toaster, known], "stacks": [[toaster, known], [{"type": "wlan"}]]}));
     let update = changes(told).unwrap();
     assert_eq!(update.report.gone, [Identity::new("wlan", "a")]);
     let stacks = update.report.stacks.unwrap();
-    assert_eq!(stacks.iter().map(|stack| stack.len()).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(stacks.iter().map(|stack| stack.len()).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -110,7 +113,6 @@ fn malformed_lists_are_refused_whole() {
 
 #[test]
 fn malformed_changes_are_refused_whole() {
-    let long: Vec<String> = (0..=PATH_MAX).map(|n| format!("{n:016x}")).collect();
     let bad = [
         (json!([]), "update: wanted an object"),
         (json!({"changed": [], "gone": []}), "whole"),
@@ -123,7 +125,6 @@ fn malformed_changes_are_refused_whole() {
         (with(json!({"gone": [[]]})), "gone[0]: profile: wanted an object"),
         (with_piece(json!({"holder": "far:4001"})), "changed[0]: address: wanted [host, port]"),
         (with_piece(json!({"path": ["AA"]})), "changed[0]: a broker's id: wanted 16 lower-case hex digits"),
-        (with_piece(json!({"path": long})), "changed[0]: path: at most 16 brokers, found 17"),
         (with_piece(json!({"taken": [{}]})), "profile"),
         (with_piece(json!({"profile": {"type": "wlan"}})), "uid"),
         (with(json!({"stacks": [1]})), "stacks must be a list of list of profiles"),
@@ -165,24 +166,69 @@ fn a_share_can_have_and_say_so_much_and_no_more() {
     assert!(lists(pieces(PIECES_PER_SHARE_MAX), json!({})).is_ok());
     let refusal = lists(pieces(PIECES_PER_SHARE_MAX + 1), json!({})).unwrap_err();
     assert!(refusal.message.starts_with("too much equipment: at most 100000 pieces"), "{refusal}");
-    let heavy = json!([{"type": "wlan", "uid": "a", "much": vec![0; PIECE_WEIGHT_MAX]}]);
-    let refusal = lists(heavy, json!({})).unwrap_err();
-    assert!(refusal.message.starts_with("too much is said of one piece"), "{refusal}");
+}
+
+/// A list within so many others.
+fn nested(levels: usize) -> Json {
+    (0..levels).fold(json!(1), |inner, _| json!([inner]))
+}
+
+#[test]
+fn one_odd_piece_is_left_out_and_the_others_are_taken() {
+    let path = |brokers: usize| (0..brokers).map(|n| format!("{n:016x}")).collect::<Vec<_>>();
+    let wlan = |more: Json| json!({"type": "wlan", "uid": "a", "more": more});
     let taken = json!({"profile": {"type": "wlan", "uid": "a"}, "collateral": []});
-    let held = json!({"0": vec![taken; PIECE_WEIGHT_MAX]});
-    assert!(lists(pieces(1), held).is_err(), "nor of those who have it");
+    let cases = [
+        (json!({"path": path(PATH_MAX)}), json!({"path": path(PATH_MAX + 1)}), "wlan:a: a word that came"),
+        (
+            json!({"profile": wlan(nested(PIECE_LEVELS_MAX - 1))}),
+            json!({"profile": wlan(nested(PIECE_LEVELS_MAX))}),
+            "wlan:a: a profile of 65 levels, at most 64",
+        ),
+        (
+            json!({"profile": wlan(json!(vec![0; PIECE_WEIGHT_MAX - 100]))}),
+            json!({"profile": wlan(json!(vec![0; PIECE_WEIGHT_MAX]))}),
+            "wlan:a: too much is said of one piece: at most 65536 values",
+        ),
+        (
+            json!({"taken": [taken, taken]}),
+            json!({"taken": vec![taken; PIECE_WEIGHT_MAX]}),
+            "wlan:a: too much is said of one piece",
+        ),
+    ];
+    for (good, odd, says) in cases {
+        let taken = changes(with_piece(good)).unwrap();
+        assert_eq!((taken.report.changed.len(), taken.left_out.count), (1, 0), "{says}");
+        let left = changes(with_piece(odd)).unwrap();
+        assert_eq!((left.report.changed.len(), left.left_out.count), (0, 1), "{says}");
+        assert!(left.left_out.first.starts_with(says), "{} instead of {says}", left.left_out.first);
+        assert_eq!(left.report.gone, [Identity::new("wlan", "a")], "it is not what was known before");
+    }
+    let all = json!([{"type": "wlan", "uid": "b"}, wlan(nested(PIECE_LEVELS_MAX))]);
+    let whole = lists(all, json!({})).unwrap();
+    assert_eq!((whole.report.changed.len(), whole.left_out.count), (1, 1));
 }
 
 #[test]
 fn stacks_cannot_make_the_core_count_for_long() {
     let piece = |n: usize| json!({"type": "wlan", "uid": n.to_string()});
     let stack = |count: usize| Json::from((0..count).map(piece).collect::<Vec<_>>());
-    assert!(stacks(json!([stack(STACK_PIECES_MAX)])).is_ok());
-    let refusal = stacks(json!([stack(STACK_PIECES_MAX + 1)])).unwrap_err();
-    assert!(refusal.message.starts_with("too many pieces in one stack: at most 32"), "{refusal}");
-    assert!(stacks(Json::from(vec![stack(2); STACKS_PER_PIECE_MAX])).is_ok());
-    let refusal = stacks(Json::from(vec![stack(2); STACKS_PER_PIECE_MAX + 1])).unwrap_err();
-    assert!(refusal.message.starts_with("too many stacks with the same piece: at most 64"), "{refusal}");
-    let much = json!([[{"type": "wlan", "uid": "a", "much": vec![0; 8 * PIECES_PER_SHARE_MAX]}]]);
-    assert!(stacks(much).unwrap_err().message.starts_with("too many values in stacks"));
+    let left_out = |said: Vec<Json>| {
+        let heard = stacks(Json::from(said)).unwrap();
+        let kept = heard.report.stacks.expect("stacks").len();
+        (kept, heard.left_out.count, heard.left_out.first)
+    };
+    let all = |kept| (kept, 0, String::new());
+    assert_eq!(left_out(vec![stack(STACK_PIECES_MAX)]), all(1));
+    let (kept, count, why) = left_out(vec![stack(2), stack(STACK_PIECES_MAX + 1), stack(3)]);
+    assert_eq!((kept, count, why.as_str()), (2, 1, "a stack: at most 32 pieces, found 33"));
+    assert_eq!(left_out(vec![stack(2); STACKS_PER_PIECE_MAX]), all(STACKS_PER_PIECE_MAX));
+    let (kept, count, why) = left_out(vec![stack(2); STACKS_PER_PIECE_MAX + 2]);
+    assert_eq!((kept, count), (STACKS_PER_PIECE_MAX, 2));
+    assert_eq!(why, "a stack: wlan:0 is in 64 others, which is the most");
+    let long = |n: usize| json!([{"type": "wlan", "uid": n.to_string(), "long": "x".repeat(1 << 20)}]);
+    let (kept, count, why) = left_out((0..100).map(long).collect());
+    assert_eq!((kept, count), (95, 5));
+    assert!(why.starts_with("a stack: all of them say more than"), "{why}");
+    assert_eq!(left_out(vec![json!([]); 100]), all(0), "stacks of nothing are none");
 }
