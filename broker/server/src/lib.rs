@@ -17,7 +17,7 @@ mod limits;
 mod listers;
 mod log;
 mod mending;
-mod peers;
+pub mod peers;
 mod piece;
 mod ports;
 mod session;

@@ -19,20 +19,22 @@ pub(crate) use self::read::{address, address_value, addressed, member, object, w
 
 /// What one call says.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Heard {
+pub struct Heard {
     /// Whether it names all pieces there are: any other is gone.
-    pub(crate) whole: bool,
+    pub whole: bool,
     /// What it says; nothing is gone by a whole list alone.
-    pub(crate) report: Report,
+    pub report: Report,
     /// How many pieces and stacks are left out, and why the first one is.
-    pub(crate) left_out: LeftOut,
+    pub left_out: LeftOut,
 }
 
 /// What is not taken from what was said.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct LeftOut {
-    pub(crate) count: usize,
-    pub(crate) first: String,
+pub struct LeftOut {
+    /// So many pieces and stacks.
+    pub count: usize,
+    /// Why the first one is not taken; empty if there is none.
+    pub first: String,
 }
 
 impl LeftOut {
@@ -49,11 +51,7 @@ impl Heard {
     ///
     /// # Errors
     /// If a list or a profile in it is malformed, or says too much.
-    pub(crate) fn of_lists(
-        kinds: &KindTable,
-        equipment: Value,
-        allocations: Value,
-    ) -> Result<Heard, Refusal> {
+    pub fn of_lists(kinds: &KindTable, equipment: Value, allocations: Value) -> Result<Heard, Refusal> {
         let mut reader = Reader { kinds, left_out: LeftOut::default() };
         let mut taken = reader.allocations(allocations)?;
         let origin = Arc::new(Origin::default());
@@ -73,7 +71,7 @@ impl Heard {
     ///
     /// # Errors
     /// If a member is missing or malformed, or says too much.
-    pub(crate) fn of_changes(kinds: &KindTable, update: Value) -> Result<Heard, Refusal> {
+    pub fn of_changes(kinds: &KindTable, update: Value) -> Result<Heard, Refusal> {
         let mut update = object("update", update)?;
         let mut reader = Reader { kinds, left_out: LeftOut::default() };
         let whole = match member(&mut update, "whole")? {
@@ -108,7 +106,7 @@ impl Heard {
     ///
     /// # Errors
     /// If it is not a list of lists of profiles, or says too much.
-    pub(crate) fn of_stacks(kinds: &KindTable, stacks: Value) -> Result<Heard, Refusal> {
+    pub fn of_stacks(kinds: &KindTable, stacks: Value) -> Result<Heard, Refusal> {
         let mut left_out = LeftOut::default();
         let report =
             Report { stacks: Some(stacks::read(kinds, stacks, &mut left_out)?), ..Report::default() };
@@ -119,7 +117,7 @@ impl Heard {
     ///
     /// # Errors
     /// If it is not what workspaces can be made from.
-    pub(crate) fn of_workspace(generic: Value) -> Result<Heard, Refusal> {
+    pub fn of_workspace(generic: Value) -> Result<Heard, Refusal> {
         let report = Report { workspace: Some(Some(workspace(generic)?)), ..Report::default() };
         Ok(Heard { report, ..Heard::default() })
     }

@@ -19,6 +19,7 @@ mod turns;
 mod update;
 mod visit;
 
+pub use heard::{Heard, LeftOut};
 pub(crate) use sharing::Sharing;
 pub(crate) use turns::Turns;
 
