@@ -16,6 +16,10 @@ use crate::{News, Origin, Report, Revision, SharedPiece, Taken, Toward};
 /// So many changes are kept for pieces that may be gone; then those that are gone are forgotten.
 const KEPT_MIN: usize = 4096;
 
+/// So many of them are looked at after one event, each at every share: half a millisecond's worth with a
+/// hundred shares.
+const LOOKED_AT_ONCE: usize = 256;
+
 /// The changes, by number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
@@ -29,6 +33,8 @@ pub(crate) struct Changes {
     forgotten: u64,
     /// When to look for something to forget.
     kept_max: usize,
+    /// How far that has come, until it is through.
+    looked_upto: Option<u64>,
 }
 
 impl Changes {
@@ -53,13 +59,23 @@ impl Changes {
         self.workspace = self.last;
     }
 
+    /// Looks, now and then and a little at a time, for pieces that are gone.
     fn forget(&mut self, is_there: impl Fn(&Identity) -> bool) {
-        let gone = self.at.extract_if(.., |_, item| !is_there(item));
-        for (number, item) in gone {
-            self.of.remove(&item);
-            self.forgotten = self.forgotten.max(number);
+        if self.looked_upto.is_none() && self.at.len() <= self.kept_max {
+            return;
         }
-        self.kept_max = KEPT_MIN + 2 * self.at.len();
+        let from = self.looked_upto.map_or(0, |upto| upto + 1);
+        let looked_at: Vec<_> = self.at.range(from..).take(LOOKED_AT_ONCE).collect();
+        let is_through = looked_at.len() < LOOKED_AT_ONCE;
+        self.looked_upto = looked_at.last().filter(|_| !is_through).map(|(number, _)| **number);
+        let gone = looked_at.into_iter().filter(|(_, item)| !is_there(item)).map(|(number, _)| *number);
+        for number in gone.collect::<Vec<_>>() {
+            self.forgotten = self.forgotten.max(number);
+            self.at.remove(&number).map(|item| self.of.remove(&item));
+        }
+        if is_through {
+            self.kept_max = KEPT_MIN + 2 * self.at.len();
+        }
     }
 }
 
@@ -115,14 +131,12 @@ impl Core {
         for item in touched {
             self.changes.touch(item);
         }
-        if self.changes.at.len() > self.changes.kept_max {
-            let mut changes = std::mem::take(&mut self.changes);
-            changes.forget(|item| {
-                let here = self.equipment.knows(item) || self.workspaces.made.contains_key(item);
-                here || self.shares.iter().any(|(_, share)| share.piece(item).is_some())
-            });
-            self.changes = changes;
-        }
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.forget(|item| {
+            let here = self.equipment.knows(item) || self.workspaces.made.contains_key(item);
+            here || self.shares.iter().any(|(_, share)| share.has(item))
+        });
+        self.changes = changes;
     }
 
     /// A piece as it is told to a master: this broker's own, or else the first share's that has it.

@@ -73,6 +73,11 @@ impl Share {
         Some(SharedPiece { profile, taken: piece.taken.clone(), origin })
     }
 
+    /// Whether it reports a piece.
+    pub(crate) fn has(&self, item: &Identity) -> bool {
+        self.workspaces.contains_key(item) || self.equipment.knows(item)
+    }
+
     /// All it has, as it reports it.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = SharedPiece> {
         let listed = self.equipment.listed().map(|id| &self.equipment.item(id).identity);

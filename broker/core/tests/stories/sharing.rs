@@ -1,7 +1,7 @@
 //! What shares report, what becomes of it, and what is passed on. (Specification 6.)
 
 use ave_core::{Allocator, Door, Effect, Event, Moment, News, Origin, Report, Revision, SharedPiece, Toward};
-use ave_profile::{BrokerId, LinkId, Profile, RefusalKind, RequestId, Value};
+use ave_profile::{BrokerId, Identity, LinkId, Profile, RefusalKind, RequestId, Value};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,6 +232,29 @@ fn news_come_in_portions_that_add_up() {
     assert_eq!((uids, portions.len()), (vec!["a".to_owned(), "b".into(), "c".into()], 3));
     let stacks: Vec<_> = portions.into_iter().filter_map(|(_, stacks)| stacks).collect();
     assert_eq!(stacks, [1], "told once");
+}
+
+#[test]
+fn who_has_missed_that_something_is_gone_when_nobody_remembers_starts_anew() {
+    let mut broker = Broker::new(&[]);
+    let relays = |range: std::ops::Range<u32>| range.map(|n| shared(relay(&n.to_string()))).collect();
+    let mut report = |report: Report| {
+        let (share, link) = (at("s"), LinkId(1));
+        let event = Event::ShareReported { share, link, broker: None, report, request: None };
+        broker.core.apply(Moment::default(), event);
+        broker.core.revision()
+    };
+    report(Report { changed: relays(0..5000), ..Report::default() });
+    let before = report(Report { changed: relays(5000..5001), ..Report::default() });
+    let gone = (0..5000).map(|n: u32| Identity::new("relay", &n.to_string())).collect();
+    let after = report(Report { gone, ..Report::default() });
+    for n in 0..200 {
+        report(Report { changed: relays(5001 + 100 * n..5101 + 100 * n), ..Report::default() });
+    }
+    let news = |since| broker.core.news(since, &Toward::default(), usize::MAX);
+    assert!(news(before).afresh && !news(after).afresh);
+    assert_eq!(told(&news(before)).len(), 20_001);
+    assert!(news(before).report.gone.is_empty());
 }
 
 #[test]
