@@ -234,6 +234,7 @@ mod tests {
         let calls = told(&mut master, reports);
         let update = &calls[0][1][0];
         assert_eq!((&update["stacks"], &update["workspace"]), (&json!([stack]), &generic));
+        assert_eq!(told(&mut master, [stacks(&[&stack])]), json!([]), "the same as before");
         let piece = &update["changed"][0];
         assert_eq!(piece["path"], json!(["00000000000000ab", "0000000000000001"]));
         assert_eq!(piece["holder"], json!(["h", 1]));

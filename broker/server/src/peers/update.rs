@@ -22,6 +22,8 @@ pub(super) struct Update {
     whole: bool,
     changed: BTreeMap<Identity, SharedPiece>,
     gone: BTreeSet<Identity>,
+    /// The stacks as they were told last, or are to be: all of them travel when one has changed.
+    stacks: Value,
     /// The members of which the newest replaces all.
     rest: Map,
     /// About how many bytes of memory it takes to hear of the pieces.
@@ -36,6 +38,7 @@ impl Update {
             whole: true,
             changed: BTreeMap::new(),
             gone: BTreeSet::new(),
+            stacks: Value::Null,
             rest: Map::new(),
             bytes: 0,
         }
@@ -71,7 +74,10 @@ impl Update {
                 left.is_some()
             };
             let stacks = stacks.iter().filter(fits).map(|stack| listed(stack.iter())).collect();
-            self.rest.insert("stacks".to_owned(), Value::List(stacks));
+            let before = std::mem::replace(&mut self.stacks, Value::List(stacks));
+            if before != self.stacks {
+                self.rest.insert("stacks".to_owned(), self.stacks.clone());
+            }
         }
         if let Some(workspace) = report.workspace {
             self.rest.insert("workspace".to_owned(), workspace.into());
@@ -80,7 +86,9 @@ impl Update {
 
     /// The call that tells it all; none if there is nothing to tell.
     pub(super) fn calls(&mut self, from: &Value) -> Option<Call> {
-        let told = std::mem::replace(self, Update { whole: false, ..Update::new(self.kinds.clone()) });
+        let stacks = self.stacks.clone();
+        let next = Update { whole: false, stacks, ..Update::new(self.kinds.clone()) };
+        let told = std::mem::replace(self, next);
         let empty = told.changed.is_empty() && told.gone.is_empty() && told.rest.is_empty();
         (told.whole || !empty).then(|| Call::new("share_update", [from.clone(), told.into_value()]))
     }
