@@ -51,8 +51,8 @@ impl Dialect {
         }
     }
 
-    /// The calls that tell what has been heard, in their order; none if that changes nothing. `from` is
-    /// this broker's address.
+    /// The next calls that tell what has been heard, in their order; none when all of it is told. `from` is this
+    /// broker's address.
     pub(super) fn calls(&mut self, from: &Value) -> Vec<Call> {
         match self {
             Dialect::Ours(update) => Vec::from_iter(update.calls(from)),
@@ -270,24 +270,33 @@ mod tests {
 
     #[test]
     fn no_report_says_more_than_a_master_reads() {
+        const PIECES: usize = 6;
         let mut master = ours();
         let odd = vec![json!({}); PIECE_WEIGHT_MAX - 10]; // as costly to read as anything of this weight
-        let mut hear = |uid: usize| {
-            let odd = piece(json!({"type": "wlan", "uid": uid.to_string(), "odd": odd}));
-            let (upto, report) = (Revision::default(), changed([odd]));
-            master.hear(News { upto, more: true, afresh: false, report })
+        let odd = Arc::new(Profile::of(json!({"type": "wlan", "uid": "a", "odd": odd})));
+        let named = |uid: usize| {
+            let mut odd = Profile::clone(&odd);
+            odd.0.insert("uid".to_owned(), uid.to_string().into());
+            SharedPiece { profile: Arc::new(odd), taken: Vec::new(), origin: Arc::default() }
         };
-        assert!((0..1000).any(|uid| !hear(uid)), "it is full at last");
+        let report = changed((0..PIECES).map(named).collect::<Vec<_>>());
+        let full = !master.hear(News { upto: Revision::default(), more: true, afresh: false, report });
+        assert!(full, "however few pieces there are");
         let entry = json!({"type": "wlan", "uid": "s", "odd": vec![json!({}); 1000]});
         let entry: Arc<[_]> = vec![profile(entry)].into();
         let report = Report { stacks: Some(vec![entry; 1000]), ..Report::default() };
         master.hear(News { upto: Revision::default(), more: false, afresh: false, report });
-        let [Call { method, arguments }] = <[Call; 1]>::try_from(master.calls(&Value::Null)).unwrap();
-        let arguments = Arguments { positional: arguments, named: Map::new() };
-        let mut payload = BytesMut::new();
-        Request::new(method, arguments).encode(Encoding::MessagePack, &mut payload).unwrap();
-        assert!(payload.len() <= Limits::default().frame_bytes_max);
-        let payload = payload.split_off(size_of::<u32>()).freeze(); // behind the length
-        assert!(Envelope::parse(&payload, &Limits::default()).is_ok());
+        let next = |calls: Vec<Call>| <[Call; 1]>::try_from(calls).ok();
+        let mut calls = 0;
+        while let Some([Call { method, arguments }]) = next(master.calls(&Value::Null)) {
+            let arguments = Arguments { positional: arguments, named: Map::new() };
+            let mut payload = BytesMut::new();
+            Request::new(method, arguments).encode(Encoding::MessagePack, &mut payload).unwrap();
+            assert!(payload.len() <= Limits::default().frame_bytes_max);
+            let payload = payload.split_off(size_of::<u32>()).freeze(); // behind the length
+            assert!(Envelope::parse(&payload, &Limits::default()).is_ok());
+            calls += 1;
+        }
+        assert_eq!(calls, PIECES / 2, "two are as much as one call has room for");
     }
 }

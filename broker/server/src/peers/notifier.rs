@@ -183,10 +183,15 @@ impl<R: Reach> Notifier<R> {
             Dialect::Ours(_) => Duration::from_secs(self.site.config.broker.silence_limit_s),
             Dialect::Original(_) => REPORT_LIMIT,
         };
-        for Call { method, arguments } in link.dialect.calls(&self.from) {
-            call(&mut link.line, method, arguments, limit).await?;
+        loop {
+            let calls = link.dialect.calls(&self.from);
+            if calls.is_empty() {
+                return Ok(more);
+            }
+            for Call { method, arguments } in calls {
+                call(&mut link.line, method, arguments, limit).await?;
+            }
         }
-        Ok(more)
     }
 
     fn log_success(&mut self) {

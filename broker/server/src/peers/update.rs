@@ -84,13 +84,25 @@ impl Update {
         }
     }
 
-    /// The call that tells it all; none if there is nothing to tell.
+    /// A call that tells it all, or as much as one may; none if there is nothing to tell.
     pub(super) fn calls(&mut self, from: &Value) -> Option<Call> {
-        let stacks = self.stacks.clone();
-        let next = Update { whole: false, stacks, ..Update::new(self.kinds.clone()) };
+        let (stacks, changed) = (self.stacks.clone(), self.overflow());
+        let next = Update { whole: false, changed, stacks, ..Update::new(self.kinds.clone()) };
         let told = std::mem::replace(self, next);
         let empty = told.changed.is_empty() && told.gone.is_empty() && told.rest.is_empty();
         (told.whole || !empty).then(|| Call::new("share_update", [from.clone(), told.into_value()]))
+    }
+
+    /// Takes out the pieces for which one call has no room.
+    fn overflow(&mut self) -> BTreeMap<Identity, SharedPiece> {
+        let mut bytes = 0;
+        let beyond = self.changed.iter().find(|(_, piece)| {
+            let had_room = bytes < UPDATE_BYTES_MAX;
+            bytes += burden::bytes(piece);
+            !had_room
+        });
+        let beyond = beyond.map(|(identity, _)| identity.clone());
+        beyond.map(|identity| self.changed.split_off(&identity)).unwrap_or_default()
     }
 
     fn into_value(self) -> Value {
