@@ -61,6 +61,12 @@ pub(crate) const PEER_ANSWER_LESS: Duration = Duration::from_millis(250);
 /// How long every question has, however far it has come.
 pub(crate) const PEER_ANSWER_LEAST: Duration = Duration::from_millis(500);
 
+/// How long the message of another broker's refusal may be; it is kept while others are asked, and told.
+pub(crate) const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+/// How much its further members may weigh, as `Value::weight` has it: what a failed tool has printed.
+pub(crate) const REFUSAL_WEIGHT_MAX: usize = 1 << 12;
+
 /// How many questions may be under way to one other broker at once; further ones wait within their time.
 /// Original brokers do not pass on where a question has been: this bounds a loop through them.
 pub(crate) const ASKS_AT_ONCE_MAX: usize = 64;

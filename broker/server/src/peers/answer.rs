@@ -7,6 +7,7 @@ use ave_protocol::error::Fault;
 
 use super::burden::excess_of_profile;
 use super::dial::LineError;
+use crate::limits::{REFUSAL_BYTES_MAX, REFUSAL_WEIGHT_MAX};
 
 /// How the refusals of original sessions begin, which say `Exit` whatever the reason. (Specification 5.9.)
 const BUSY: [&str; 4] = [
@@ -118,7 +119,11 @@ pub(super) fn setback(error: LineError) -> Setback {
     }
 }
 
-fn refused(fault: Fault) -> Setback {
+fn refused(mut fault: Fault) -> Setback {
+    fault.message.truncate(fault.message.floor_char_boundary(REFUSAL_BYTES_MAX));
+    if Value::Map(fault.details.clone()).weight() > REFUSAL_WEIGHT_MAX {
+        (fault.kind, fault.details) = ("Exception".to_owned(), Map::new()); // other types may need them
+    }
     let begins = |texts: &[&str]| texts.iter().any(|text| fault.message.starts_with(text));
     let kind = match fault.kind.as_str() {
         "Busy" => RefusalKind::Busy,
@@ -149,5 +154,15 @@ mod tests {
         assert_eq!((refusal.kind.clone(), refusal.group()), (RefusalKind::Busy, Some(1)));
         let Setback::Refused(refusal) = setback(of_group(busy(), 0, 1)) else { panic!("a refusal") };
         assert_eq!(refusal.group(), None, "there is no other");
+    }
+
+    #[test]
+    fn an_endless_refusal_is_cut_short() {
+        let message = "é".repeat(REFUSAL_BYTES_MAX);
+        let mut fault = Fault::new("RunError", message);
+        fault.details.insert("out".to_owned(), Value::List(vec![Value::Null; REFUSAL_WEIGHT_MAX]));
+        let Setback::Refused(refusal) = setback(LineError::Fault(fault)) else { panic!("a refusal") };
+        assert_eq!((refusal.kind, refusal.details.len()), (RefusalKind::Exception, 0));
+        assert_eq!(refusal.message.len(), REFUSAL_BYTES_MAX);
     }
 }
