@@ -147,7 +147,8 @@ fn what_peers_say_neither_fills_nor_forges_the_log_58() {
         let impostor = Impostor::new(move |_, _, _| refusal.clone());
         let _share = impostor.share(&lab, pieces(&["n1"]));
         let (_, message) = Client::of(&lab).refused(json!([only("n1")]));
-        assert!(message.contains(text), "the client may hear it");
+        let beginning = &text[..text.len().min(10_000)];
+        assert!(message.contains(beginning), "the client may hear it, if not all of it");
     }
     let mut share = lab.lister();
     let refused = share.call("set_equipment", json!([[forged, 4000], pieces(&["n1"]), {}]));

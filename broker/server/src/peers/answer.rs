@@ -120,7 +120,9 @@ pub(super) fn setback(error: LineError) -> Setback {
 }
 
 fn refused(mut fault: Fault) -> Setback {
-    fault.message.truncate(fault.message.floor_char_boundary(REFUSAL_BYTES_MAX));
+    for text in [&mut fault.kind, &mut fault.message] {
+        text.truncate(text.floor_char_boundary(REFUSAL_BYTES_MAX));
+    }
     if Value::Map(fault.details.clone()).weight() > REFUSAL_WEIGHT_MAX {
         (fault.kind, fault.details) = ("Exception".to_owned(), Map::new()); // other types may need them
     }
