@@ -59,8 +59,10 @@ impl Core {
         let mut groups = Vec::with_capacity(plan.0.len());
         for picks in plan.0 {
             let mut group = Vec::with_capacity(picks.len());
-            for Pick { granted, piece } in picks {
+            for Pick { mut granted, piece } in picks {
                 if !granted.again {
+                    self.granted_last += 1;
+                    granted.number = self.granted_last;
                     self.take(session, &granted, piece);
                 }
                 group.push(granted);
@@ -71,14 +73,14 @@ impl Core {
     }
 
     fn take(&mut self, session: SessionId, granted: &Granted, piece: Option<(ItemId, Vec<ItemId>)>) {
-        let phase = Phase::Held;
+        let (phase, number) = (Phase::Held, granted.number);
         let profile = granted.profile.clone();
         match piece {
             Some((id, collateral)) => {
-                self.equipment.take(id, session, Hold { phase, granted: profile, collateral });
+                self.equipment.take(id, session, Hold { phase, granted: profile, collateral, number });
             }
             None => {
-                let workspace = Workspace { profile, session, phase, fault: None };
+                let workspace = Workspace { profile, session, phase, number, fault: None };
                 self.workspaces.add(granted.item.clone(), workspace);
             }
         }
@@ -129,7 +131,8 @@ impl Core {
             Arc::new(kind.granted(profile, &known.profile, Kept::Reduced))
         };
         let item = item.identity.clone();
-        let granted = Granted { item, profile: shown, known: known.profile.clone(), again: false, at: None };
+        let granted =
+            Granted { item, profile: shown, known: known.profile.clone(), again: false, at: None, number: 0 };
         Pick { granted, piece: Some((id, self.equipment.entangled(id))) }
     }
 

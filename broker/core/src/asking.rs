@@ -231,7 +231,7 @@ impl Core {
                 let again = twice || held.iter().any(|far| far.item == item && far.peer == ask.peer);
                 let profile = Arc::new(profile);
                 let at = Some(ask.peer.clone());
-                granted.push(Granted { item, known: profile.clone(), profile, again, at });
+                granted.push(Granted { item, known: profile.clone(), profile, again, at, number: 0 });
             }
             groups.push(granted);
         }

@@ -11,6 +11,7 @@ use crate::equipment::{Equipment, Phase};
 use crate::news::Changes;
 use crate::sessions::Session;
 use crate::shares::Shares;
+use crate::succession::Succession;
 use crate::view::BROKEN;
 use crate::workspaces::Workspaces;
 use crate::{Effect, Event, Moment, Source};
@@ -32,6 +33,9 @@ pub struct Core {
     /// The number of the last question to another broker.
     pub(crate) asked_last: u64,
     pub(crate) changes: Changes,
+    /// The number of the last grant.
+    pub(crate) granted_last: u64,
+    pub(crate) succession: Succession,
     /// When the last event happened.
     pub(crate) now: Moment,
 }
@@ -50,8 +54,15 @@ impl Core {
             slow: BTreeSet::new(),
             asked_last: 0,
             changes: Changes::default(),
+            granted_last: 0,
+            succession: Succession::default(),
             now: Moment::default(),
         }
+    }
+
+    /// When the last event happened, by this process's time or that of the one before it.
+    pub fn now(&self) -> Moment {
+        self.now
     }
 
     /// Lets one thing happen; returns what has to be done about it, in order.
@@ -75,7 +86,7 @@ impl Core {
             Event::Yielded { session, request, door, profiles } => {
                 self.yielded(session, request, door, profiles)
             }
-            Event::Closed { session, item, outcome } => Vec::from_iter(self.closed(session, &item, outcome)),
+            Event::Closed { session, item, outcome } => self.closed(session, &item, outcome),
             Event::ResetAsked { item, request } => Vec::from_iter(self.reset_asked(item, request)),
             Event::ResetDone { item, request, outcome } => self.reset_done(&item, request, outcome),
             Event::Reported { source, profiles, request } => {
@@ -113,8 +124,29 @@ impl Core {
             }
             Event::ShareLost { link } => self.share_lost(link),
             Event::ShareDropped { share } => self.share_dropped(share.as_ref()),
+            Event::Inherited { generation } => self.inherited(generation),
+            Event::Settled { source } => {
+                self.settled(Some(source));
+                Vec::new()
+            }
+            Event::ElderClosed { session, item, outcome } => {
+                Vec::from_iter(self.elder_closed(session, &item, outcome))
+            }
+            Event::ElderEnded { session } => self.elder_ended(session),
+            Event::GenerationLost { generation, reason } => self.generation_lost(generation, &reason),
+            Event::Frozen => {
+                self.succession.frozen = true;
+                Vec::new()
+            }
+            Event::Thawed => {
+                self.succession.frozen = false;
+                Vec::new()
+            }
             Event::DeadlineReached => {
                 self.shares.return_absent(self.now, &self.kinds, self.id);
+                if self.succession.settles_at.is_some_and(|due| due <= self.now) {
+                    self.settled(None);
+                }
                 Vec::new()
             }
         }
@@ -128,7 +160,10 @@ impl Core {
         nonce: u64,
         via: Vec<BrokerId>,
     ) -> Vec<Effect> {
-        match self.sessions.get(&session) {
+        if self.succession.frozen {
+            return vec![Effect::Refuse { session, request, refusal: Refusal::restarting() }];
+        }
+        match self.sessions.get(&session).filter(|_| self.is_open(session)) {
             None => {
                 return vec![Effect::Refuse { session, request, refusal: Refusal::session_closed() }];
             }
@@ -170,6 +205,9 @@ impl Core {
 
     /// Ends a session, once: what it holds is to be closed, what it waits for is answered.
     pub(crate) fn end(&mut self, session: SessionId) -> Vec<Effect> {
+        if let Some(generation) = self.generation_of(session) {
+            return vec![Effect::EndElder { generation, session }];
+        }
         let Some(mut ended) = self.sessions.remove(&session) else { return Vec::new() };
         ended.items.reverse();
         ended.items.iter().for_each(|item| self.start_closing(session, item));
@@ -186,10 +224,25 @@ impl Core {
     }
 
     /// A piece that was closed is free again; one that could not be closed stays out of the pool.
-    fn closed(&mut self, session: SessionId, item: &Identity, outcome: Result<(), String>) -> Option<Effect> {
+    fn closed(&mut self, session: SessionId, item: &Identity, outcome: Result<(), String>) -> Vec<Effect> {
         if self.phase(session, item) != Some(Phase::Closing) {
-            return None;
+            return Vec::new();
         }
+        let departed = self.succession.frozen.then(|| Effect::Departed {
+            session,
+            item: item.clone(),
+            outcome: outcome.clone(),
+        });
+        departed.into_iter().chain(self.let_go(session, item, outcome)).collect()
+    }
+
+    /// Nobody drives a session's piece any more.
+    pub(crate) fn let_go(
+        &mut self,
+        session: SessionId,
+        item: &Identity,
+        outcome: Result<(), String>,
+    ) -> Option<Effect> {
         let id = self.equipment.id(item);
         let Err(reason) = outcome else {
             match id {

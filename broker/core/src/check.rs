@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use ave_profile::{Address, Allocations, Identity, SessionId};
+use ave_profile::{Address, Identity, SessionId};
 
 use crate::broker::Core;
 use crate::equipment::{Equipment, Item, ItemId, Phase};
@@ -59,7 +59,7 @@ impl Core {
             }
             share.absent().for_each(|item| item.hash(&mut hasher));
         }
-        (&self.forward, &self.slow).hash(&mut hasher);
+        (&self.forward, &self.slow, &self.succession).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -81,9 +81,7 @@ impl Core {
         }
         assert!(held.is_empty(), "sessions hold what is not there: {held:?}");
         for (_, item) in self.equipment.items() {
-            if let Allocations::AtMost(most) = item.kind.allocations {
-                assert!(item.holds.len() <= most.get() as usize, "{} is lent too often", item.identity);
-            }
+            assert!(item.is_within_room(), "{} is lent too often", item.identity);
         }
     }
 
@@ -116,7 +114,7 @@ impl Equipment {
     fn fingerprint(&self, hasher: &mut DefaultHasher) {
         let items: BTreeMap<_, _> = self.items().map(|(_, item)| (&item.identity, item)).collect();
         for item in items.into_values() {
-            let known = item.known.as_ref().map(|known| (&known.profile, known.source));
+            let known = item.known.as_ref().map(|known| (&known.profile, known.source, known.hearsay));
             (&item.identity, known, item.collateral, item.holds.len(), &item.taken).hash(hasher);
             for (session, hold) in &item.holds {
                 (session, hold.phase, &hold.granted, self.named(&hold.collateral)).hash(hasher);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ave_profile::{Address, AskId, BrokerId, Identity, LinkId, Profile, Refusal, RequestId, SessionId};
+use ave_profile::{
+    Address, AskId, BrokerId, Generation, Identity, LinkId, Profile, Refusal, RequestId, SessionId,
+};
 
 /// Something an edge has to do. Effects of one event are carried out in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +120,22 @@ pub enum Effect {
         /// Whether it is there now.
         joined: bool,
     },
+    /// Have an older process end one of its sessions. (Specification 7.1.)
+    EndElder {
+        /// The process.
+        generation: Generation,
+        /// The session.
+        session: SessionId,
+    },
+    /// The process that takes over has to know that this piece is closed. Only while this one is frozen.
+    Departed {
+        /// Whose piece it was.
+        session: SessionId,
+        /// The piece.
+        item: Identity,
+        /// How closing went.
+        outcome: Result<(), String>,
+    },
     /// Something a lab owner should know, for the log.
     Warn {
         /// What, in one sentence.
@@ -139,4 +157,7 @@ pub struct Granted {
     /// The broker it was asked from, whose session there drives it or knows who does; `None` for a piece
     /// of this host.
     pub at: Option<Address>,
+    /// Greater than that of every grant before, of any piece, by this broker or by one that it has followed:
+    /// whoever drives a piece can tell a late command by it. 0 for another broker's piece.
+    pub number: u64,
 }

@@ -50,6 +50,8 @@ pub(crate) struct Known {
     pub(crate) shown: Arc<Profile>,
     pub(crate) source: Source,
     pub(crate) slot: u32,
+    /// Only the process before this one has heard of it.
+    pub(crate) hearsay: bool,
 }
 
 /// One session's allocation of a piece.
@@ -59,6 +61,8 @@ pub(crate) struct Hold {
     pub(crate) granted: Arc<Profile>,
     /// What this allocation made collateral.
     pub(crate) collateral: Vec<ItemId>,
+    /// Its grant's; 0 for another broker's piece.
+    pub(crate) number: u64,
 }
 
 /// How far a piece that was granted is from being free again.
@@ -126,6 +130,14 @@ impl Item {
             Allocations::Unlimited(_) => true,
         };
         room && self.fault.is_none()
+    }
+
+    /// No more sessions hold it than its type allows.
+    pub(crate) fn is_within_room(&self) -> bool {
+        match self.kind.allocations {
+            Allocations::AtMost(most) => self.holds.len() <= most.get() as usize,
+            Allocations::Unlimited(_) => true,
+        }
     }
 
     /// Nothing is left to remember of it.
@@ -225,7 +237,8 @@ impl Equipment {
             self.index.insert(slot, &known_keys(&kind, &profile));
             let shown =
                 Arc::new(kind.granted(&kind.with_defaults(Profile::default()), &profile, Kept::Reduced));
-            self.item_mut(id).known = Some(Known { profile: Arc::new(profile), shown, source, slot });
+            self.item_mut(id).known =
+                Some(Known { profile: Arc::new(profile), shown, source, slot, hearsay: false });
             self.refresh(id);
         }
         self.index_stacks(&ranks);
@@ -235,8 +248,49 @@ impl Equipment {
     fn is_news(&mut self, source: Source, (_, identity, profile): &(Arc<Kind>, Identity, Profile)) -> bool {
         let known = self.id(identity).and_then(|id| self.item_mut(id).known.as_mut());
         let Some(known) = known.filter(|known| *known.profile == *profile) else { return true };
-        known.source = source;
+        (known.source, known.hearsay) = (source, false);
         false
+    }
+
+    /// All that is known so far is known from the process before this one.
+    pub(crate) fn call_hearsay(&mut self) {
+        for known in self.items.iter_mut().flatten().filter_map(|item| item.known.as_mut()) {
+            known.hearsay = true;
+        }
+    }
+
+    /// Whose word on something is still that of the process before.
+    pub(crate) fn hearsay_sources(&self) -> BTreeSet<Source> {
+        self.hearsay().map(|(_, source)| source).collect()
+    }
+
+    /// What this source told the process before, and nobody has said since.
+    pub(crate) fn hearsay_of(&self, source: Source) -> Vec<Identity> {
+        self.hearsay().filter(|(_, said_by)| *said_by == source).map(|(item, _)| item.clone()).collect()
+    }
+
+    fn hearsay(&self) -> impl Iterator<Item = (&Identity, Source)> {
+        let known = self.items().filter_map(|(_, item)| Some((&item.identity, item.known.as_ref()?)));
+        known.filter(|(_, known)| known.hearsay).map(|(item, known)| (item, known.source))
+    }
+
+    /// Whoever was resetting these has gone; which they are.
+    pub(crate) fn unattended(&mut self) -> Vec<Identity> {
+        let items = self.items.iter_mut().flatten();
+        let mending = items.filter_map(|item| {
+            let fault = item.fault.as_mut().filter(|fault| fault.mending)?;
+            fault.mending = false;
+            Some(item.identity.clone())
+        });
+        mending.collect()
+    }
+
+    /// Says what is wrong with a piece, as it was said before.
+    pub(crate) fn set_fault(&mut self, id: ItemId, fault: Fault) {
+        for other in &fault.collateral {
+            self.count_collateral(*other, true);
+        }
+        self.change(id, |item| item.fault = Some(Box::new(fault)));
     }
 
     /// Removes pieces about which `source` had the last word. One that is taken stays with its holder.

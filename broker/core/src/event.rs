@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use ave_profile::{Address, AskId, BrokerId, Identity, LinkId, Profile, Refusal, RequestId, SessionId, Want};
+use ave_profile::{
+    Address, AskId, BrokerId, Generation, Identity, LinkId, Profile, Refusal, RequestId, SessionId, Want,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::Report;
 
 /// When something happened: time since the broker started. The core has no clock of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Moment(pub Duration);
 
 /// Something that happened. Every event in every state has an answer; one about a session or a piece
 /// that is already gone changes nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A client's connection needs a session for the first time.
     SessionOpened {
@@ -156,12 +159,52 @@ pub enum Event {
         /// Which; `None` for all.
         share: Option<Address>,
     },
+    /// This process takes over: every session that was served until now belongs to that older process, which
+    /// goes on serving it, and nothing is known of other brokers yet. Equipment of which nobody speaks within
+    /// half a minute is gone. (Specification 7.1.)
+    Inherited {
+        /// The process that served until now.
+        generation: Generation,
+    },
+    /// Everything this source knows has been reported: of its equipment, what only the process before knew of
+    /// is gone.
+    Settled {
+        /// The source.
+        source: Source,
+    },
+    /// An older process has finished with a piece of one of its sessions.
+    ElderClosed {
+        /// Whose piece it was.
+        session: SessionId,
+        /// The piece.
+        item: Identity,
+        /// How closing went.
+        outcome: Result<(), String>,
+    },
+    /// An older process has nothing left of one of its sessions.
+    ElderEnded {
+        /// The session.
+        session: SessionId,
+    },
+    /// An older process is dead, whatever killed it: nobody closes what its sessions held. It is reset before
+    /// it is lent again.
+    GenerationLost {
+        /// The process.
+        generation: Generation,
+        /// What the lists say of its pieces until then.
+        reason: String,
+    },
+    /// Another process is about to take over. From now on nothing is reserved here, and whoever asks hears
+    /// [`Restarting`](ave_profile::RefusalKind::Restarting). (Specification 7.1.)
+    Frozen,
+    /// It has not.
+    Thawed,
     /// The moment that [`Core::deadline`](crate::Core::deadline) named has come.
     DeadlineReached,
 }
 
 /// Why another broker did not serve a question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Setback {
     /// It said no. It has ended the session it had for us, and with it everything held there.
     Refused(Refusal),
@@ -170,7 +213,7 @@ pub enum Setback {
 }
 
 /// Where a client said that it gives something back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Door {
     /// At the broker: closes and releases, and leaves a mark for the second word.
     Broker,
@@ -179,7 +222,7 @@ pub enum Door {
 }
 
 /// Who described a piece of equipment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// `equipment.json`.
     File,

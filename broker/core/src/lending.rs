@@ -74,7 +74,7 @@ impl Equipment {
 
     /// Changes who has a piece or what is wrong with it; its stacks hear of it if it is taken now and was
     /// not, or the other way round.
-    fn change<T>(&mut self, id: ItemId, change: impl FnOnce(&mut Item) -> T) -> T {
+    pub(crate) fn change<T>(&mut self, id: ItemId, change: impl FnOnce(&mut Item) -> T) -> T {
         let item = self.item_mut(id);
         let identity = item.identity.clone();
         let was_taken = item.is_taken();
@@ -96,7 +96,7 @@ impl Equipment {
         self.forget_if_idle(id);
     }
 
-    fn count_collateral(&mut self, id: ItemId, more: bool) {
+    pub(crate) fn count_collateral(&mut self, id: ItemId, more: bool) {
         let count = &mut self.item_mut(id).collateral;
         *count = if more { *count + 1 } else { *count - 1 };
         let any = *count > 0;

@@ -11,7 +11,7 @@ use crate::{Effect, Moment, Report, SharedPiece};
 impl Core {
     /// When [`Event::DeadlineReached`](crate::Event::DeadlineReached) is to be told, if at all.
     pub fn deadline(&self) -> Option<Moment> {
-        self.shares.deadline()
+        self.shares.deadline().into_iter().chain(self.succession.settles_at).min()
     }
 
     /// The connected shares, in the order in which they are asked. (Specification 4.2, `list_shares`.)

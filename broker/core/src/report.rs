@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use ave_profile::{Address, BrokerId, Identity, Profile};
+use serde::{Deserialize, Serialize};
 
 /// What has changed at a broker that shares its equipment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Pieces that are new or not what they were, each with all that is to be known of it.
     pub changed: Vec<SharedPiece>,
@@ -19,7 +20,7 @@ pub struct Report {
 }
 
 /// One piece of equipment, or a workspace that exists, as a share reports it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharedPiece {
     /// All that is known of it.
     pub profile: Arc<Profile>,
@@ -30,7 +31,7 @@ pub struct SharedPiece {
 }
 
 /// One allocation, as a share reports it.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Taken {
     /// The piece as it was granted.
     pub profile: Arc<Profile>,
@@ -39,7 +40,7 @@ pub struct Taken {
 }
 
 /// Where a shared piece is and how the word of it came here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The broker that drives it, if it is known; else it is, or is behind, the share that reports it.
     pub holder: Option<Address>,

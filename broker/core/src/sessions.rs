@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ave_profile::{Address, Identity, Profile};
+use serde::{Deserialize, Serialize};
 
 use crate::asking::Asking;
 
@@ -24,7 +25,7 @@ pub(crate) struct Session {
 }
 
 /// A piece that another broker has lent to a session.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub(crate) struct Far {
     pub(crate) peer: Address,
     pub(crate) item: Identity,

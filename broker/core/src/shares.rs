@@ -28,7 +28,7 @@ pub(crate) struct Share {
     /// The workspaces that exist there.
     pub(crate) workspaces: BTreeMap<Identity, SharedPiece>,
     /// Where its pieces are, if that is not all the same.
-    origins: BTreeMap<Identity, Arc<Origin>>,
+    pub(crate) origins: BTreeMap<Identity, Arc<Origin>>,
     /// What was given back through here and not reported since, until when, and as what it then returns.
     absent: BTreeMap<Identity, (Moment, SharedPiece)>,
     /// Workspaces that have changed since somebody last asked.
@@ -93,6 +93,17 @@ impl Share {
     /// What was given back through here and is not listed again yet.
     pub(crate) fn absent(&self) -> impl Iterator<Item = &Identity> {
         self.absent.keys()
+    }
+
+    /// The same as they will return, and when.
+    pub(crate) fn absent_pieces(&self) -> impl Iterator<Item = &(Moment, SharedPiece)> {
+        self.absent.values()
+    }
+
+    /// What sessions of this broker have of it.
+    pub(crate) fn borrowed(&self) -> impl Iterator<Item = (SessionId, &Identity)> {
+        let items = self.equipment.items();
+        items.flat_map(|(_, item)| item.holds.keys().map(|session| (*session, &item.identity)))
     }
 
     /// Whether it has a piece, even if that is not listed at the moment.
@@ -217,7 +228,7 @@ impl Share {
         self.release(session, item); // it may be reserved for another question of the session
         let id = self.equipment.intern(kind, item);
         let collateral = self.equipment.entangled(id);
-        self.equipment.take(id, session, Hold { phase, granted: granted.clone(), collateral });
+        self.equipment.take(id, session, Hold { phase, granted: granted.clone(), collateral, number: 0 });
     }
 }
 
@@ -316,6 +327,34 @@ impl Shares {
         let until = Moment(now.0 + RETURN_AFTER);
         share.absent.insert(item.clone(), (until, piece));
         self.returns.insert((until, peer.clone(), item.clone()));
+    }
+
+    /// A session has had a piece of a share, and made these collateral, since before this process began.
+    pub(crate) fn restore_lent(
+        &mut self,
+        kinds: &KindTable,
+        peer: &Address,
+        session: SessionId,
+        (item, granted, collateral): (&Identity, &Arc<Profile>, &[Identity]),
+    ) {
+        let (Some(share), Some(kind)) = (self.change(peer), kinds.get(&item.kind)) else { return };
+        let id = share.equipment.intern(kind, item);
+        let collateral = share.equipment.numbers(kinds, collateral);
+        let hold = Hold { phase: Phase::Held, granted: granted.clone(), collateral, number: 0 };
+        share.equipment.take(id, session, hold);
+    }
+
+    /// A piece was given back before this process began, and returns then.
+    pub(crate) fn restore_absent(
+        &mut self,
+        kinds: &KindTable,
+        peer: &Address,
+        until: Moment,
+        piece: SharedPiece,
+    ) {
+        let (Some(share), Some(item)) = (self.change(peer), kinds.identity(&piece.profile)) else { return };
+        share.absent.insert(item.clone(), (until, piece));
+        self.returns.insert((until, peer.clone(), item));
     }
 
     /// Lists again what nobody has spoken of for long enough.

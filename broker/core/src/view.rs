@@ -135,9 +135,9 @@ impl Core {
         self.equipment.stacks.written.iter().chain(shared).cloned().collect()
     }
 
-    /// Whether a session is there and has not ended.
+    /// Whether this process serves a session that has not ended.
     pub fn is_open(&self, session: SessionId) -> bool {
-        self.sessions.contains_key(&session)
+        self.sessions.contains_key(&session) && self.generation_of(session).is_none()
     }
 
     /// What one session holds, or everybody.

@@ -20,6 +20,8 @@ pub(crate) struct Workspace {
     /// Who has it, or left it broken.
     pub(crate) session: SessionId,
     pub(crate) phase: Phase,
+    /// Its grant's.
+    pub(crate) number: u64,
     /// Why it still exists although it was closed.
     pub(crate) fault: Option<Box<Fault>>,
 }
@@ -100,6 +102,7 @@ impl Workspaces {
             known: workspace.profile.clone(),
             again: true,
             at: None,
+            number: workspace.number,
         })
     }
 
@@ -113,6 +116,17 @@ impl Workspaces {
     pub(crate) fn remove(&mut self, item: &Identity) {
         self.touched.push(item.clone());
         self.made.remove(item);
+    }
+
+    /// Whoever was resetting these has gone; which they are.
+    pub(crate) fn unattended(&mut self) -> Vec<Identity> {
+        let made = self.made.iter_mut();
+        let mending = made.filter_map(|(item, workspace)| {
+            let fault = workspace.fault.as_mut().filter(|fault| fault.mending)?;
+            fault.mending = false;
+            Some(item.clone())
+        });
+        mending.collect()
     }
 
     /// One that could not be closed stays, for this reason.
@@ -142,6 +156,7 @@ impl Workspaces {
             known,
             again: false,
             at: None,
+            number: 0,
         }
     }
 }

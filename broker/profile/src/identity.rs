@@ -3,11 +3,13 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// How much of a value is shown: any serial number, and the beginning of what is none.
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// The pair (type, value), for example (`handset`, `CB5A1JYXRQ`). Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// The type's name.
     pub kind: Arc<str>,

@@ -13,7 +13,7 @@ mod want;
 
 pub use budget::Budget;
 pub use identity::Identity;
-pub use ids::{Address, AskId, BrokerId, LinkId, RequestId, SessionId};
+pub use ids::{Address, AskId, BrokerId, Generation, LinkId, RequestId, SessionId};
 pub use kind::{Allocations, Kept, Kind, KindTable, Rule, Unlimited};
 pub use means::{CommandLister, DriverLimits, FileLister, Lister, Opening, Program, Reset, UsbLister};
 pub use profile::Profile;

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Map, Value};
 
 /// The member that says which group a refusal is about.
 const GROUP: &str = "group";
 
 /// What a caller can act on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalKind {
     /// All matching equipment is taken; trying again later makes sense.
     Busy,
@@ -45,7 +47,7 @@ impl RefusalKind {
 }
 
 /// A refusal: what kind, and a message that says what was wanted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     /// What a caller can act on.
     pub kind: RefusalKind,
@@ -82,6 +84,11 @@ impl Refusal {
             Value::Int(nth) => usize::try_from(*nth).ok(),
             _ => None,
         }
+    }
+
+    /// What whoever asks for equipment hears from a broker that has a successor. (Specification 7.1.)
+    pub fn restarting() -> Refusal {
+        Refusal::new(RefusalKind::Restarting, "broker is restarting")
     }
 
     /// What every call that needs a session answers once the session has ended.

@@ -1,5 +1,7 @@
 //! What one call of `get` asks for: groups of profiles, the parentheses of the manual.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Profile, Refusal, Value};
 
 /// How many profiles one call may name; a call that needs more is a mistake.
@@ -14,7 +16,7 @@ pub const WEIGHT_MAX: usize = 8192;
 
 /// Groups of profiles. All of a group comes from one stack of one host; groups are independent, and
 /// all of them succeed or fail together. (Specification 5.1.)
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Want {
     /// The groups, in the order of the request; results follow it.
     pub groups: Vec<Vec<Profile>>,

@@ -359,7 +359,8 @@ impl Hub {
                 self.order(session, Order { effect: Box::new(effect), reply: None });
             }
             Effect::CutLink { link } => self.links.cut(link),
-            Effect::ShareChanged { joined: true, .. } => {} // said with more words by who heard it
+            Effect::EndElder { .. } | Effect::Departed { .. } => {} // nobody has taken over yet
+            Effect::ShareChanged { joined: true, .. } => {}         // said with more words by who heard it
             Effect::ShareChanged { share, joined: false } => info!(%share, why, "a share has left"),
             Effect::Close { session, ref items } | Effect::End { session, ref items } => {
                 if !items.is_empty() {

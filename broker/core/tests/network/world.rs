@@ -176,6 +176,7 @@ impl World {
             Effect::CutLink { link } => self.cut_link(site, link),
             Effect::ShareChanged { .. } | Effect::Warn { .. } => {}
             Effect::Reset { .. } | Effect::ResetAnswered { .. } => panic!("nothing is broken: {effect:?}"),
+            Effect::EndElder { .. } | Effect::Departed { .. } => panic!("nothing is restarted: {effect:?}"),
         }
     }
 

@@ -5,8 +5,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use ave_core::{Core, Effect, Event, Granted, Moment, Source};
-use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value};
+use ave_core::{Core, Effect, Event, Granted, Moment, Snapshot, Source};
+use ave_profile::{
+    BrokerId, Generation, Identity, Kind, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId,
+    Value,
+};
 use serde_json::{Value as Json, json};
 
 use crate::asks::{handset, relay, w, with};
@@ -37,6 +40,10 @@ struct Bench {
     /// What was told to be reset and is not reset yet, and for whom.
     resetting: Vec<(Identity, Option<RequestId>)>,
     warnings: Vec<String>,
+    /// What the process that takes over is told.
+    departed: Vec<(SessionId, Identity)>,
+    /// Whom older processes were told to end.
+    told_to_end: Vec<SessionId>,
     last_id: u64,
 }
 
@@ -51,6 +58,8 @@ impl Lab {
             ended: BTreeSet::new(),
             resetting: Vec::new(),
             warnings: Vec::new(),
+            departed: Vec::new(),
+            told_to_end: Vec::new(),
             last_id: 0,
         })))
     }
@@ -125,6 +134,30 @@ impl Lab {
         self.apply(Event::StacksSet { stacks });
     }
 
+    /// Another process takes over from this one, which goes on with its sessions: what it then knows.
+    pub(crate) fn restarts(&self, generation: u64) -> Lab {
+        self.apply(Event::Frozen);
+        let bytes = self.ask_core(Core::estate).encode(Snapshot::NEWEST).expect("it can be written");
+        let next = Lab::new();
+        next.0.borrow_mut().last_id = self.0.borrow().last_id + 1000;
+        let snapshot = Snapshot::decode(&bytes).expect("it can be read");
+        next.0.borrow_mut().core = Core::restore(kinds(), BrokerId(2), snapshot).expect("it is true");
+        next.apply(Event::Inherited { generation: Generation(generation) });
+        next
+    }
+
+    /// The process that took over hears what has been closed in this one since.
+    pub(crate) fn tells(&self, next: &Lab) {
+        for (session, item) in std::mem::take(&mut self.0.borrow_mut().departed) {
+            next.apply(Event::ElderClosed { session, item, outcome: Ok(()) });
+        }
+    }
+
+    /// Whom older processes were told to end.
+    pub(crate) fn told_to_end(&self) -> Vec<SessionId> {
+        self.0.borrow().told_to_end.clone()
+    }
+
     /// Everything that is still closing is closed now.
     pub(crate) fn finish_closing(&self) {
         let closing = std::mem::take(&mut self.0.borrow_mut().closing);
@@ -176,6 +209,15 @@ impl Lab {
             Some((answered, Answer::Refused(refusal))) if Some(answered) == request => Err(refusal),
             other => panic!("not an answer to a reset: {other:?}"),
         }
+    }
+
+    /// An edge has done what it was told to reset by nobody who waits; the refusal that somebody heard all the same.
+    pub(crate) fn resets_untold(&self, item: &Identity, outcome: Result<(), &str>) -> Option<Answer> {
+        let place = self.0.borrow().resetting.iter().position(|(order, _)| order == item);
+        let (item, request) = self.0.borrow_mut().resetting.remove(place.expect("somebody was told"));
+        assert_eq!(request, None);
+        self.apply(Event::ResetDone { item, request, outcome: outcome.map_err(str::to_owned) });
+        self.0.borrow_mut().answers.pop().map(|(_, answer)| answer)
     }
 
     /// Names and reasons of what is listed as broken.
@@ -275,6 +317,9 @@ impl Bench {
         let of = |session, items: Vec<Identity>| items.into_iter().map(|item| (session, item)).collect();
         match effect {
             Effect::Grant { request, groups, .. } => self.answers.push((request, Answer::Got(groups))),
+            Effect::Refuse { request, refusal, .. } if refusal.kind == RefusalKind::Restarting => {
+                self.answers.push((request, Answer::Refused(refusal)));
+            }
             Effect::Refuse { session, request, refusal } => {
                 assert!(self.ended.contains(&session), "a refused session ends before it hears of it");
                 self.answers.push((request, Answer::Refused(refusal)));
@@ -298,6 +343,8 @@ impl Bench {
                 assert!(self.ended.insert(session), "a session ends once");
                 return of(session, items);
             }
+            Effect::Departed { session, item, .. } => self.departed.push((session, item)),
+            Effect::EndElder { session, .. } => self.told_to_end.push(session),
             Effect::Warn { message } => self.warnings.push(message),
             other => panic!("there is no other broker: {other:?}"),
         }

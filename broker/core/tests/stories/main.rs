@@ -12,6 +12,7 @@ mod groups;
 mod mending;
 mod peers;
 mod reporting;
+mod restarting;
 mod several;
 mod sharing;
 mod simple;

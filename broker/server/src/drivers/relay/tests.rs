@@ -91,6 +91,7 @@ impl Bench {
             profile,
             again: false,
             at: None,
+            number: 1,
         };
         self.driver.open(&granted).await.unwrap()
     }

@@ -34,7 +34,14 @@ async fn c1_every_call_of_either_class_is_answered() {
     for platform in ["adb", "android"] {
         let profile = Arc::new(Profile::of(json!({"serial": "s", "platform": platform})));
         let item = Identity::new("handset", "s");
-        let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+        let granted = Granted {
+            item,
+            profile: Arc::clone(&profile),
+            known: profile,
+            again: false,
+            at: None,
+            number: 1,
+        };
         let mut opened = Opened(driver.open(&granted).await.unwrap());
         for signature in opened.0.methods().to_vec() {
             let enough = (0..4).find_map(|count| {
@@ -54,7 +61,8 @@ async fn a_platform_without_a_class_is_refused_by_name() {
     let home = tempfile::tempdir().unwrap();
     let profile = Arc::new(Profile::of(json!({"serial": "s", "platform": "firefox"})));
     let item = Identity::new("handset", "s");
-    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+    let granted =
+        Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None, number: 1 };
     let refusal = driver(([127, 0, 0, 1], 1).into(), home.path()).open(&granted).await.err().unwrap();
     assert_eq!(refusal.message, "no class of handset for platform \"firefox\": s");
 }

@@ -167,7 +167,8 @@ async fn h15_cat_reads_no_more_than_a_reply_holds_whatever_the_handset_says() {
     let home = tempfile::tempdir().unwrap();
     let profile = Arc::new(Profile::of(json!({"serial": "s"})));
     let item = Identity::new("handset", "s");
-    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+    let granted =
+        Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None, number: 1 };
     let mut handset = Opened(driver(boundless().await, home.path()).open(&granted).await.unwrap());
     handset.fails("cat", json!(["/a"]), "file on the device: more than 33554432 bytes").await;
 }

@@ -50,7 +50,8 @@ async fn a_crowded_list_takes_no_further_forward() {
     let home = tempfile::tempdir().unwrap();
     let profile = Arc::new(Profile::of(json!({"serial": "s"})));
     let item = Identity::new("handset", "s");
-    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+    let granted =
+        Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None, number: 1 };
     let mut handset = Opened(driver(address, home.path()).open(&granted).await.unwrap());
     let message = "ADB is close to forwarding entry limits: 900 rules";
     handset.fails("open_forwarded_port", json!(["tcp:1"]), message).await;
@@ -123,7 +124,8 @@ async fn h24_a_forward_that_was_given_up_halfway_is_removed_all_the_same() {
     let home = tempfile::tempdir().unwrap();
     let profile = Arc::new(Profile::of(json!({"serial": "s"})));
     let item = Identity::new("handset", "s");
-    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+    let granted =
+        Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None, number: 1 };
     let mut handset = Opened(driver(address, home.path()).open(&granted).await.unwrap());
     tokio::select! {
         answer = handset.call("open_forwarded_port", json!(["tcp:5"])) => panic!("{answer:?}"),

@@ -82,7 +82,14 @@ impl Lab {
         profile.0.extend(Profile::of(members).0);
         let profile = Arc::new(profile);
         let item = Identity::new("handset", &serial);
-        let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+        let granted = Granted {
+            item,
+            profile: Arc::clone(&profile),
+            known: profile,
+            again: false,
+            at: None,
+            number: 1,
+        };
         Opened(self.driver.open(&granted).await.unwrap())
     }
 

@@ -81,7 +81,8 @@ async fn h20_root_does_not_wait_for_ever() {
     let home = tempfile::tempdir().unwrap();
     let profile = Arc::new(Profile::of(json!({"serial": "s"})));
     let item = Identity::new("handset", "s");
-    let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+    let granted =
+        Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None, number: 1 };
     let mut handset = Opened(driver(address, home.path()).open(&granted).await.unwrap());
     let begun = tokio::time::Instant::now();
     let refusal = handset.bad("root", json!([])).await;

@@ -61,6 +61,7 @@ impl Lab {
             known: profile(json!({"type": "toaster", "uid": "t1", "slots": 2, "fault": fault})),
             again: false,
             at: None,
+            number: 1,
         }
     }
 

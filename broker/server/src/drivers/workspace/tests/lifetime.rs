@@ -48,6 +48,7 @@ async fn a_taken_directory_or_an_odd_uid_is_refused() {
             known: Arc::clone(&profile),
             again: false,
             at: None,
+            number: 1,
         };
         let refusal = lab.driver.open(&granted).await.err().unwrap();
         assert!(refusal.message.starts_with(message), "{refusal}");

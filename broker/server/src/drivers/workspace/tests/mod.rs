@@ -58,7 +58,14 @@ impl Lab {
     async fn open(&self) -> Opened {
         let profile = Arc::new(self.driver.config.generic_profile());
         let item = Identity::new("workspace", "0123456789");
-        let granted = Granted { item, profile: Arc::clone(&profile), known: profile, again: false, at: None };
+        let granted = Granted {
+            item,
+            profile: Arc::clone(&profile),
+            known: profile,
+            again: false,
+            at: None,
+            number: 1,
+        };
         let unit = self.driver.open(&granted).await.unwrap();
         Opened { unit, path: self.home().join("w/0123456789") }
     }
