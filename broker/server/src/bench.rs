@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::config::Config;
+use crate::daemon::elders;
 use crate::drivers::handset::HandsetDriver;
 use crate::drivers::place;
 use crate::drivers::plugin::PluginDriver;
@@ -19,47 +20,83 @@ use crate::drivers::{Driver, Drivers, Watch};
 use crate::listers;
 use crate::usb::UsbBus;
 
+/// What a broker finds at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// No broker of this home lives, or will in a moment: what is left of dead ones is cleaned up.
+    Fresh,
+    /// It comes after one that lives on: nothing that is there may be touched.
+    #[allow(dead_code)]
+    After,
+}
+
+/// A watch and its number. The built-in ones have the same in every process of a home.
+pub(crate) type Numbered = (u16, Box<dyn Watch>);
+
+const USB: u16 = 0;
+const RELAYS: u16 = 1;
+const HANDSETS: u16 = 2;
+const LISTERS: u16 = 16;
+
 /// The drivers and watches of one broker.
 pub(crate) struct Bench {
     pub(crate) drivers: Drivers,
-    pub(crate) watches: Vec<Box<dyn Watch>>,
+    /// They run for as long as the process: what they have found may be driven by them.
+    pub(crate) watches: Vec<Numbered>,
+    /// They only find: one broker of a home runs them at a time.
+    pub(crate) listers: Vec<Numbered>,
 }
 
 impl Bench {
-    /// Lays it out, after each driver has cleaned up what a dead broker left behind.
+    /// Lays it out; at a fresh start, after what dead brokers of this home have left was cleaned up.
     ///
     /// # Errors
     /// If that failed in a way that makes lending unsafe.
-    pub(crate) async fn lay(config: &Config) -> Result<Bench> {
+    pub(crate) async fn lay(config: &Config, start: Start) -> Result<Bench> {
         let mut drivers: BTreeMap<Arc<str>, Arc<dyn Driver>> = BTreeMap::new();
         let (usb, scan) = UsbBus::new(&config.broker.usb_devices, &config.broker.device_nodes);
-        let mut watches: Vec<Box<dyn Watch>> = vec![Box::new(scan)];
-        watches.extend(listers::watches(config, &usb));
-        let home = config.paths.home().to_owned();
-        let swept = spawn_blocking(move || place::sweep(&home)).await;
-        if let Err(reason) = swept.context("sweeping leftover programs failed")? {
-            warn!(reason, "a dead broker left something behind");
+        let mut watches: Vec<Numbered> = vec![(USB, Box::new(scan))];
+        let listers = (LISTERS..).zip(listers::watches(config, &usb)).collect();
+        if start == Start::Fresh {
+            sweep(config).await?;
         }
         let (relays, relay_watch) = RelayDriver::new(usb.devices(), config.paths.clone());
         drivers.insert("relay".into(), Arc::new(relays));
-        watches.push(Box::new(relay_watch));
+        watches.push((RELAYS, Box::new(relay_watch)));
         if config.adb_server.port != 0 {
             let server = Server::new((Ipv4Addr::LOCALHOST, config.adb_server.port).into());
             let (handsets, handset_watch) =
                 HandsetDriver::new(server, config.handset.clone(), config.paths.home(), usb.devices());
             drivers.insert("handset".into(), Arc::new(handsets));
-            watches.push(Box::new(handset_watch));
+            watches.push((HANDSETS, Box::new(handset_watch)));
         }
         if let Some(workspace) = &config.workspace {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
             drivers.insert("workspace".into(), driver.clone());
-            spawn_blocking(move || driver.sweep()).await.context("sweeping leftover workspaces failed")?;
+            if start == Start::Fresh {
+                spawn_blocking(move || driver.sweep())
+                    .await
+                    .context("sweeping leftover workspaces failed")?;
+            }
         }
         for kind in config.types.kinds().iter() {
             if let Some(driver) = PluginDriver::of(config, kind) {
                 drivers.insert(kind.name.clone(), Arc::new(driver));
             }
         }
-        Ok(Bench { drivers: Drivers::new(drivers), watches })
+        Ok(Bench { drivers: Drivers::new(drivers), watches, listers })
     }
+}
+
+/// Ends what dead brokers of this home have left running.
+async fn sweep(config: &Config) -> Result<()> {
+    let paths = config.paths.clone();
+    let swept = spawn_blocking(move || {
+        elders::end_all(&paths).map_err(|error| error.to_string())?;
+        place::sweep(paths.home())
+    });
+    if let Err(reason) = swept.await.context("sweeping leftover programs failed")? {
+        warn!(reason, "a dead broker left something behind");
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Start};
 use crate::config::workspace::WorkspaceConfig;
 use crate::config::{Config, Policy};
 use crate::daemon::Hickup;
@@ -48,7 +48,7 @@ pub async fn serve(
 
     let id = BrokerId(random_u64());
     let kinds = config.types.kinds().clone();
-    let Bench { drivers, watches } = Bench::lay(&config).await?;
+    let Bench { drivers, watches, listers } = Bench::lay(&config, Start::Fresh).await?;
     let (hub, handle) = Hub::new(Core::new(kinds.clone(), id), drivers.clone());
     let site = Arc::new(Site {
         keys: Keys::new(config.keys.iter()),
@@ -69,7 +69,7 @@ pub async fn serve(
     furnish(&site).await;
     let inventory = tokio::spawn(Inventory::open(site.clone()).await.follow());
     let mut watching = JoinSet::new();
-    for (number, watch) in (0..).zip(watches) {
+    for (number, watch) in watches.into_iter().chain(listers) {
         watching.spawn(watch.watch(Sightings::new(site.hub.clone(), number)));
     }
     let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));

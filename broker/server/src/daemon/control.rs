@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::READY;
 use super::pid_file::{Found, PidFile, look};
+use super::{READY, elders};
 use crate::adb_server;
 use crate::cli::{ExitCode, Failure, Outcome};
 use crate::config::Paths;
@@ -26,6 +26,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long the system may take to remove a killed process.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the older brokers of a home may take to end after the one that came after them.
+const ELDERS_LIMIT: Duration = Duration::from_secs(3);
 
 /// How often to look whether it has ended.
 const LOOK_PERIOD: Duration = Duration::from_millis(10);
@@ -48,20 +51,23 @@ pub(crate) struct Daemon {
     log_file: PathBuf,
     /// What it leaves behind when it is killed.
     trace: Option<PathBuf>,
+    /// Older ones of it may still serve their sessions.
+    has_elders: bool,
 }
 
 impl Daemon {
     /// The broker of this home.
     pub(crate) fn broker(paths: &Paths) -> Daemon {
         let (pid_file, log_file, trace) = (paths.pid_file(), paths.log_file(), Some(paths.port_file()));
-        Daemon { noun: "broker", ready: READY, paths: paths.clone(), pid_file, log_file, trace }
+        let (noun, paths) = ("broker", paths.clone());
+        Daemon { noun, ready: READY, paths, pid_file, log_file, trace, has_elders: true }
     }
 
     /// What keeps this home's adb server alive.
     pub(crate) fn adb_server(paths: &Paths) -> Daemon {
         let (pid_file, log_file) = (paths.adb_server_pid_file(), paths.adb_server_log_file());
         let (noun, ready) = ("supervisor", adb_server::READY);
-        Daemon { noun, ready, paths: paths.clone(), pid_file, log_file, trace: None }
+        Daemon { noun, ready, paths: paths.clone(), pid_file, log_file, trace: None, has_elders: false }
     }
 }
 
@@ -185,7 +191,17 @@ fn clear_the_place(daemon: &Daemon, force: bool) -> Outcome {
     }
 }
 
+/// Ends the daemon, and with it its elders.
 fn end(daemon: &Daemon, pid: Pid) -> Outcome {
+    end_one(daemon, pid)?;
+    if daemon.has_elders {
+        let ended = elders::wait_or_end(&daemon.paths, ELDERS_LIMIT);
+        ended.map_err(|error| Failure::of(format_args!("could not stop: {error}")))?;
+    }
+    Ok(())
+}
+
+fn end_one(daemon: &Daemon, pid: Pid) -> Outcome {
     let send = |signal: Signal| match kill_process(pid, signal) {
         Err(error) if error != rustix::io::Errno::SRCH => {
             Err(Failure::of(format_args!("could not stop: process {pid}: {error}")))

@@ -1,6 +1,7 @@
 //! A process of its own, which the broker is, and what keeps an adb server alive: its PID file, its log, its signals, and what others do to it.
 
 mod control;
+pub(crate) mod elders;
 mod hickup;
 mod pid_file;
 

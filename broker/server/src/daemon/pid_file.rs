@@ -97,7 +97,7 @@ fn remove_stale(path: &Path) -> io::Result<bool> {
 }
 
 /// Whether this open file is still the one of that name.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), path.metadata()) {
         (Ok(mine), Ok(there)) => (mine.dev(), mine.ino()) == (there.dev(), there.ino()),
         _ => false,
@@ -105,7 +105,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Tries to lock; `false` if somebody else has.
-fn lock(file: &File, operation: FlockOperation) -> io::Result<bool> {
+pub(super) fn lock(file: &File, operation: FlockOperation) -> io::Result<bool> {
     match flock(file, operation) {
         Ok(()) => Ok(true),
         Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(false),
