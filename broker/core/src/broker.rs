@@ -8,6 +8,7 @@ use ave_profile::{
 
 use crate::asking::Asking;
 use crate::equipment::{Equipment, Phase};
+use crate::mending::RETRY_FIRST;
 use crate::news::Changes;
 use crate::sessions::Session;
 use crate::shares::Shares;
@@ -36,6 +37,8 @@ pub struct Core {
     /// The number of the last grant.
     pub(crate) granted_last: u64,
     pub(crate) succession: Succession,
+    /// The broken pieces that nobody resets now, by when that is tried again.
+    pub(crate) retries: BTreeSet<(Moment, Identity)>,
     /// When the last event happened.
     pub(crate) now: Moment,
 }
@@ -56,6 +59,7 @@ impl Core {
             changes: Changes::default(),
             granted_last: 0,
             succession: Succession::default(),
+            retries: BTreeSet::new(),
             now: Moment::default(),
         }
     }
@@ -147,7 +151,7 @@ impl Core {
                 if self.succession.settles_at.is_some_and(|due| due <= self.now) {
                     self.settled(None);
                 }
-                Vec::new()
+                self.retry_resets()
             }
         }
     }
@@ -252,10 +256,7 @@ impl Core {
             return None;
         };
         let message = format!("{item} could not be closed and is not lent any more: {reason}");
-        match id {
-            Some(id) => self.equipment.fail(id, session, reason),
-            None => self.workspaces.fail(item, reason),
-        }
+        self.breaks(session, item, reason, self.now.after(RETRY_FIRST));
         Some(Effect::Warn { message })
     }
 

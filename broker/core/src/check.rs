@@ -16,6 +16,7 @@ impl Core {
     /// With a sentence, if something is broken.
     pub fn check(&self) {
         self.check_holders();
+        self.check_retries();
         self.equipment.check(|_| Vec::new());
         for (address, share) in self.shares.iter() {
             share.equipment.check(|item| {
@@ -27,12 +28,12 @@ impl Core {
         }
     }
 
-    /// A number that is the same for brokers that will behave the same.
+    /// A number that is the same for brokers that will behave the same, sooner or later.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.equipment.fingerprint(&mut hasher);
         for (item, made) in &self.workspaces.made {
-            let fault = made.fault.as_ref().map(|fault| (&fault.reason, fault.mending));
+            let fault = made.fault.as_ref().map(|fault| (&fault.reason, fault.retry_at.is_none()));
             (item, &made.profile, made.session, made.phase, fault).hash(&mut hasher);
         }
         self.workspaces.generic.hash(&mut hasher);
@@ -85,6 +86,11 @@ impl Core {
         }
     }
 
+    /// What is broken is either being reset or waits for its turn.
+    fn check_retries(&self) {
+        assert_eq!(self.retries, self.planned_retries(), "resets that wait for their turn");
+    }
+
     /// What is taken of a share through here is held, or being asked for, by a session that is open.
     fn check_borrowers(&self, address: &Address, share: &Share) {
         for (_, item) in share.equipment.items() {
@@ -120,7 +126,7 @@ impl Equipment {
                 (session, hold.phase, &hold.granted, self.named(&hold.collateral)).hash(hasher);
             }
             if let Some(fault) = &item.fault {
-                (&fault.reason, fault.mending, self.named(&fault.collateral)).hash(hasher);
+                (&fault.reason, fault.retry_at.is_none(), self.named(&fault.collateral)).hash(hasher);
             }
             item.written.as_ref().filter(|_| item.collateral > 0).hash(hasher);
         }

@@ -10,7 +10,7 @@ use ave_profile::{Allocations, Identity, Kept, Kind, Profile, SessionId, Value};
 use crate::bits::BitSet;
 use crate::index::{Index, known_keys};
 use crate::stacks::Stacks;
-use crate::{Source, Taken};
+use crate::{Moment, Source, Taken};
 
 /// Below this many places the list is not worth compacting.
 const COMPACT_MIN: usize = 64;
@@ -76,11 +76,13 @@ pub(crate) enum Phase {
 }
 
 /// A piece could not be closed: nobody gets it before it is reset.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Fault {
     pub(crate) reason: String,
-    /// An edge was told to reset it.
-    pub(crate) mending: bool,
+    /// When it is reset without being asked for; `None` while an edge resets it.
+    pub(crate) retry_at: Option<Moment>,
+    /// How many resets did not help.
+    pub(crate) failed: u32,
     /// What the allocations that could not be closed made collateral.
     pub(crate) collateral: Vec<ItemId>,
 }
@@ -272,17 +274,6 @@ impl Equipment {
     fn hearsay(&self) -> impl Iterator<Item = (&Identity, Source)> {
         let known = self.items().filter_map(|(_, item)| Some((&item.identity, item.known.as_ref()?)));
         known.filter(|(_, known)| known.hearsay).map(|(item, known)| (item, known.source))
-    }
-
-    /// Whoever was resetting these has gone; which they are.
-    pub(crate) fn unattended(&mut self) -> Vec<Identity> {
-        let items = self.items.iter_mut().flatten();
-        let mending = items.filter_map(|item| {
-            let fault = item.fault.as_mut().filter(|fault| fault.mending)?;
-            fault.mending = false;
-            Some(item.identity.clone())
-        });
-        mending.collect()
     }
 
     /// Says what is wrong with a piece, as it was said before.

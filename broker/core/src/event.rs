@@ -13,6 +13,13 @@ use crate::Report;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Moment(pub Duration);
 
+impl Moment {
+    /// So much later.
+    pub(crate) fn after(self, time: Duration) -> Moment {
+        Moment(self.0.saturating_add(time))
+    }
+}
+
 /// Something that happened. Every event in every state has an answer; one about a session or a piece
 /// that is already gone changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -199,7 +206,8 @@ pub enum Event {
     Frozen,
     /// It has not.
     Thawed,
-    /// The moment that [`Core::deadline`](crate::Core::deadline) named has come.
+    /// The moment that [`Core::deadline`](crate::Core::deadline) named has come. Answered by an
+    /// [`Effect::Reset`](crate::Effect::Reset) for each broken piece whose turn it is.
     DeadlineReached,
 }
 

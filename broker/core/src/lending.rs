@@ -4,7 +4,7 @@
 use ave_profile::SessionId;
 
 use crate::Taken;
-use crate::equipment::{Equipment, Fault, Hold, Item, ItemId};
+use crate::equipment::{Equipment, Hold, Item, ItemId};
 
 impl Equipment {
     /// Gives a piece to a session, and makes what the hold names collateral.
@@ -25,9 +25,10 @@ impl Equipment {
     /// was collateral of it stays so.
     pub(crate) fn fail(&mut self, id: ItemId, session: SessionId, reason: String) {
         self.change(id, |item| {
-            let mut collateral = item.fault.take().map(|fault| fault.collateral).unwrap_or_default();
-            collateral.extend(item.holds.remove(&session).into_iter().flat_map(|hold| hold.collateral));
-            item.fault = Some(Box::new(Fault { reason, mending: false, collateral }));
+            let fault = item.fault.get_or_insert_default();
+            (fault.reason, fault.failed) = (reason, 0);
+            let hold = item.holds.remove(&session);
+            fault.collateral.extend(hold.into_iter().flat_map(|hold| hold.collateral));
         });
     }
 

@@ -11,7 +11,8 @@ use crate::{Effect, Moment, Report, SharedPiece};
 impl Core {
     /// When [`Event::DeadlineReached`](crate::Event::DeadlineReached) is to be told, if at all.
     pub fn deadline(&self) -> Option<Moment> {
-        self.shares.deadline().into_iter().chain(self.succession.settles_at).min()
+        let retry = self.retries.first().map(|(due, _)| *due);
+        self.shares.deadline().into_iter().chain(self.succession.settles_at).chain(retry).min()
     }
 
     /// The connected shares, in the order in which they are asked. (Specification 4.2, `list_shares`.)

@@ -71,6 +71,19 @@ struct Broken {
     reason: String,
     mending: bool,
     collateral: Vec<Identity>,
+    /// Since version 2; otherwise it is time.
+    #[serde(default)]
+    retry_at: Option<Moment>,
+    /// Since version 2.
+    #[serde(default)]
+    failed: u32,
+}
+
+impl Broken {
+    fn restored(self, now: Moment, collateral: Vec<ItemId>) -> Fault {
+        let retry_at = (!self.mending).then(|| self.retry_at.unwrap_or(now));
+        Fault { reason: self.reason, retry_at, failed: self.failed, collateral }
+    }
 }
 
 /// One workspace.
@@ -157,11 +170,16 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// The first version does not know that word of equipment can be hearsay.
+    /// The first version does not know that word of equipment can be hearsay, nor when what is broken is reset.
     fn as_first_version(&self) -> Snapshot {
         let mut first = Snapshot { settles_at: None, ..self.clone() };
         for known in first.pieces.iter_mut().filter_map(|piece| piece.known.as_mut()) {
             known.hearsay = false;
+        }
+        let made = first.workspaces.iter_mut().map(|made| &mut made.fault);
+        let faults = first.pieces.iter_mut().map(|piece| &mut piece.fault).chain(made);
+        for broken in faults.flatten() {
+            (broken.retry_at, broken.failed) = (None, 0);
         }
         first
     }
@@ -236,7 +254,7 @@ impl Core {
         core.slow = snapshot.slow.into_iter().collect();
         core.succession.elders = snapshot.elders.into_iter().collect();
         core.succession.settles_at = snapshot.settles_at;
-        core.equipment.restore(&core.kinds, snapshot.pieces, snapshot.stacks)?;
+        core.equipment.restore(&core.kinds, now, snapshot.pieces, snapshot.stacks)?;
         core.workspaces.generic = snapshot.workspace;
         for made in snapshot.workspaces {
             core.restore_workspace(made)?;
@@ -247,6 +265,7 @@ impl Core {
         for kept in snapshot.sessions {
             core.restore_session(kept)?;
         }
+        core.retries = core.planned_retries();
         core.changes.touch_stacks();
         core.changes.touch_workspace();
         core.number_changes();
@@ -260,9 +279,7 @@ impl Core {
             return Ok(());
         }
         let phase = if closing { Phase::Closing } else { Phase::Held };
-        let fault = fault.map(|Broken { reason, mending, .. }| {
-            Box::new(Fault { reason, mending, collateral: Vec::new() })
-        });
+        let fault = fault.map(|broken| Box::new(broken.restored(self.now, Vec::new())));
         let workspace = Workspace { profile, session, phase, number, fault };
         match self.workspaces.made.insert(item.clone(), workspace) {
             Some(_) => Err(SnapshotError::Untrue(format!("{item} exists twice"))),
@@ -381,8 +398,10 @@ impl Equipment {
     fn broken(&self, fault: &Fault) -> Broken {
         Broken {
             reason: fault.reason.clone(),
-            mending: fault.mending,
+            mending: fault.retry_at.is_none(),
             collateral: self.names(&fault.collateral),
+            retry_at: fault.retry_at,
+            failed: fault.failed,
         }
     }
 
@@ -393,6 +412,7 @@ impl Equipment {
     fn restore(
         &mut self,
         kinds: &KindTable,
+        now: Moment,
         pieces: Vec<Piece>,
         stacks: Vec<Vec<Arc<Profile>>>,
     ) -> Result<(), SnapshotError> {
@@ -430,9 +450,9 @@ impl Equipment {
                 let Lent { session, granted, number, .. } = lent;
                 self.take(id, session, Hold { phase, granted, collateral, number });
             }
-            if let Some(Broken { reason, mending, collateral }) = fault {
-                let collateral = self.numbers(kinds, &collateral);
-                self.set_fault(id, Fault { reason, mending, collateral });
+            if let Some(broken) = fault {
+                let collateral = self.numbers(kinds, &broken.collateral);
+                self.set_fault(id, broken.restored(now, collateral));
             }
             self.forget_if_idle(id);
         }

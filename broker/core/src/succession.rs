@@ -56,8 +56,7 @@ impl Core {
         self.equipment.call_hearsay();
         self.succession.frozen = false;
         self.succession.settles_at = Some(Moment(self.now.0 + SETTLE_WITHIN));
-        let unattended = self.equipment.unattended().into_iter().chain(self.workspaces.unattended());
-        unattended.collect::<Vec<_>>().into_iter().filter_map(|item| self.reset_asked(item, None)).collect()
+        self.resume_resets()
     }
 
     /// What only the process before knew is gone; of all sources but those that come and go as they please.

@@ -118,22 +118,11 @@ impl Workspaces {
         self.made.remove(item);
     }
 
-    /// Whoever was resetting these has gone; which they are.
-    pub(crate) fn unattended(&mut self) -> Vec<Identity> {
-        let made = self.made.iter_mut();
-        let mending = made.filter_map(|(item, workspace)| {
-            let fault = workspace.fault.as_mut().filter(|fault| fault.mending)?;
-            fault.mending = false;
-            Some(item.clone())
-        });
-        mending.collect()
-    }
-
     /// One that could not be closed stays, for this reason.
     pub(crate) fn fail(&mut self, item: &Identity, reason: String) {
         self.touched.push(item.clone());
         if let Some(workspace) = self.made.get_mut(item) {
-            workspace.fault = Some(Box::new(Fault { reason, mending: false, collateral: Vec::new() }));
+            workspace.fault = Some(Box::new(Fault { reason, ..Fault::default() }));
         }
     }
 

@@ -33,6 +33,10 @@ pub(crate) const CLOSE_GIVE_UP: Duration = Duration::from_secs(60);
 /// How long a broken piece may take to be reset; then it stays broken, and may be reset again.
 pub(crate) const RESET_GIVE_UP: Duration = Duration::from_secs(60);
 
+/// How many broken pieces are reset at once without being asked for: when many break together, their drivers
+/// must not start a process for each.
+pub(crate) const RESETS_AT_ONCE: usize = 16;
+
 /// How long to leave the listener alone after it could not accept, usually for want of descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,5 @@
 //! Resets of broken pieces: a task for each, so that the hub never waits for one. However a task ends, it
-//! comes to one event; where it is aborted the broker is at its end.
+//! comes to one event; where it is aborted the broker is at its end. Those that nobody waits for take turns.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,29 +7,39 @@ use std::sync::Arc;
 use ave_core::Event;
 use ave_profile::{Identity, Profile, RequestId};
 use futures::FutureExt;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::drivers::Drivers;
-use crate::limits::RESET_GIVE_UP;
+use crate::limits::{RESET_GIVE_UP, RESETS_AT_ONCE};
 
 /// The resets that are going on.
 pub(crate) struct Mending {
     drivers: Drivers,
     tasks: JoinSet<Event>,
+    turns: Arc<Semaphore>,
 }
 
 impl Mending {
     pub(crate) fn new(drivers: Drivers) -> Mending {
-        Mending { drivers, tasks: JoinSet::new() }
+        Mending { drivers, tasks: JoinSet::new(), turns: Arc::new(Semaphore::new(RESETS_AT_ONCE)) }
     }
 
-    /// Starts to reset a piece.
+    /// Starts to reset a piece. Whoever waits for it finds it in the log; what is tried again and again is only
+    /// there when it helps.
     pub(crate) fn start(&mut self, item: Identity, known: Arc<Profile>, request: Option<RequestId>) {
-        info!(%item, "resetting");
         let driver = self.drivers.of(&item.kind);
+        let turns = self.turns.clone();
         self.tasks.spawn(async move {
+            let _turn = match request {
+                Some(_) => {
+                    info!(%item, "resetting");
+                    None
+                }
+                None => turns.acquire().await.ok(),
+            };
             let reset = AssertUnwindSafe(timeout(
                 RESET_GIVE_UP.max(driver.close_limit()),
                 driver.reset(&item, &known),
@@ -39,7 +49,10 @@ impl Mending {
                 Ok(Err(_)) => Err("its reset did not end within its time limit".to_owned()),
                 Err(_) => Err("its driver panicked".to_owned()),
             };
-            info!(%item, well = outcome.is_ok(), "reset");
+            match &outcome {
+                Ok(()) => info!(%item, "reset"),
+                Err(reason) => debug!(%item, reason, "not reset"), // the core says it, if it is new
+            }
             Event::ResetDone { item, request, outcome }
         });
     }

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use ave_core::{Core, Door, Event, Moment, Source};
 use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, RequestId, SessionId, Value, Want};
@@ -37,6 +38,8 @@ pub(crate) enum Deed {
     Closed(SessionId, Identity, bool),
     /// An administrator wants a piece reset.
     Resets(Identity),
+    /// Time passes, so much that everything broken is to be reset.
+    Waits,
     /// An edge has reset a piece, or could not.
     Mended(Identity, bool),
 }
@@ -74,9 +77,13 @@ impl Scene {
         let mut scene =
             Scene { core: Core::new(Lab::kinds(), BrokerId(1)), ledger: Ledger::default(), opened: 0 };
         let profiles = lab.pieces.iter().map(ready).collect();
-        scene.apply(lab, Event::Reported { source: Source::File, profiles, request: None });
+        scene.apply(
+            lab,
+            Moment::default(),
+            Event::Reported { source: Source::File, profiles, request: None },
+        );
         let stacks = lab.stacks.iter().map(|stack| stack.iter().map(short).collect()).collect();
-        scene.apply(lab, Event::StacksSet { stacks });
+        scene.apply(lab, Moment::default(), Event::StacksSet { stacks });
         scene
     }
 
@@ -88,6 +95,7 @@ impl Scene {
         }
         if lab.breaks {
             deeds.extend(lab.pieces.iter().cloned().map(Deed::Resets));
+            deeds.extend(self.core.deadline().map(|_| Deed::Waits));
             let mending = self.ledger.mending();
             deeds.extend(mending.flat_map(|item| [true, false].map(|well| Deed::Mended(item.clone(), well))));
         }
@@ -134,17 +142,22 @@ impl Scene {
                 Event::Closed { session, item, outcome: outcome(well) }
             }
             Deed::Resets(item) => Event::ResetAsked { item, request: None },
+            Deed::Waits => {
+                scene.apply(lab, Moment(Duration::MAX), Event::DeadlineReached);
+                return scene;
+            }
             Deed::Mended(item, well) => {
                 scene.ledger.reset(&item, well);
                 Event::ResetDone { item, request: None, outcome: outcome(well) }
             }
         };
-        scene.apply(lab, event);
+        scene.apply(lab, Moment::default(), event);
         scene
     }
 
-    fn apply(&mut self, lab: &Lab, event: Event) {
-        let effects = self.core.apply(Moment::default(), event);
+    /// Only whether something is yet to come counts here, not when.
+    fn apply(&mut self, lab: &Lab, now: Moment, event: Event) {
+        let effects = self.core.apply(now, event);
         self.core.check();
         effects.into_iter().for_each(|effect| self.ledger.enter(lab, effect));
     }

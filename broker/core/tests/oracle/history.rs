@@ -140,6 +140,10 @@ pub(crate) enum Step {
         order: usize,
         well: bool,
     },
+    /// Time passes.
+    Wait {
+        s: u64,
+    },
     /// An edge says that something is reset, told to or not.
     StrayMended {
         piece: Piece,
@@ -254,6 +258,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|what| Step::Reset { what }),
         4 => (0..8usize).prop_map(|nth| Step::ResetBroken { nth }),
         4 => (0..8usize, proptest::bool::weighted(0.6)).prop_map(|(order, well)| Step::Mended { order, well }),
+        3 => select(vec![1, 9, 10, 20, 600]).prop_map(|s| Step::Wait { s }),
         1 => piece().prop_map(|piece| Step::StrayMended { piece }),
         2 => (source(), vec(sighting(), 1..4), proptest::bool::weighted(0.1))
             .prop_map(|(source, seen, bad)| Step::Report { source, seen, bad }),
@@ -308,7 +313,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         30 => piece().prop_map(Ask::Exact),
         15 => Just(Ask::Workspace),
         3 => select(vec!["git", "svn"]).prop_map(Ask::WorkspaceWith),
-        6 => (0..8usize).prop_map(Ask::WorkspaceAgain),
+        9 => (0..8usize).prop_map(Ask::WorkspaceAgain),
         1 => Just(Ask::UnknownType),
     ]
 }

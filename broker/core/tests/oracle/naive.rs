@@ -1,7 +1,9 @@
 //! A broker that is too simple to be wrong: plain lists, searched from end to end. It shares nothing
 //! with the core but the vocabulary, and takes its truth from the specification.
 
-use ave_core::{Door, Event, Granted, Source};
+use std::time::Duration;
+
+use ave_core::{Door, Event, Granted, Moment, Source};
 use ave_profile::{Identity, Kept, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want};
 
 use crate::brute::Reason;
@@ -19,6 +21,7 @@ pub(crate) struct Naive {
     pub(crate) holds: Vec<Hold>,
     /// In the order in which pieces broke for the first time.
     pub(crate) faults: Vec<Fault>,
+    now: Moment,
 }
 
 pub(crate) struct Record {
@@ -49,6 +52,10 @@ pub(crate) struct Fault {
     pub(crate) item: Identity,
     pub(crate) reason: String,
     pub(crate) mending: bool,
+    /// When it is reset, unless it is being reset.
+    retry_at: Moment,
+    /// How many resets did not help.
+    failed: u32,
     /// What its allocations were entangled with.
     pub(crate) entangled: Vec<Identity>,
     pub(crate) workspace: Option<Profile>,
@@ -64,11 +71,13 @@ impl Naive {
             sessions: vec![],
             holds: vec![],
             faults: vec![],
+            now: Moment::default(),
         }
     }
 
     /// What this event has to lead to.
-    pub(crate) fn apply(&mut self, event: &Event) -> Vec<Expected> {
+    pub(crate) fn apply(&mut self, now: Moment, event: &Event) -> Vec<Expected> {
+        self.now = now;
         match event.clone() {
             Event::SessionOpened { session } => self.sessions.push((session, vec![])),
             Event::SessionEnded { session } => return self.end(session),
@@ -110,6 +119,7 @@ impl Naive {
             }
             Event::StacksSet { stacks } => self.stacks = stacks,
             Event::WorkspaceProfileSet { profile } => self.host = profile,
+            Event::DeadlineReached => return self.retry_resets(),
             _ => {} // other brokers are not its subject
         }
         vec![]
@@ -271,16 +281,41 @@ impl Naive {
     }
 
     fn break_down(&mut self, hold: Hold, reason: String) {
+        let retry_at = self.later(10);
         match self.faults.iter_mut().find(|fault| fault.item == hold.item) {
             Some(fault) => {
                 fault.entangled.extend(hold.entangled);
-                (fault.reason, fault.mending) = (reason, false);
+                (fault.reason, fault.mending, fault.failed) = (reason, false, 0);
+                fault.retry_at = retry_at;
             }
             None => {
                 let Hold { item, entangled, workspace, .. } = hold;
-                self.faults.push(Fault { item, reason, mending: false, entangled, workspace });
+                let mending = false;
+                self.faults.push(Fault { item, reason, mending, retry_at, failed: 0, entangled, workspace });
             }
         }
+    }
+
+    fn later(&self, s: u64) -> Moment {
+        Moment(self.now.0 + Duration::from_secs(s))
+    }
+
+    /// When the next broken piece is to be reset without being asked for.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.faults.iter().filter(|fault| !fault.mending).map(|fault| fault.retry_at).min()
+    }
+
+    /// Resets 10 s after a piece broke, and then after pauses of 20 s, 40 s and so on, ten minutes at most; a
+    /// piece that cannot be reset just now has to wait for another 10 s. (Specification 5.11.)
+    fn retry_resets(&mut self) -> Vec<Expected> {
+        let mut due = vec![];
+        let next = self.later(10);
+        for fault in self.faults.iter_mut().filter(|fault| !fault.mending && fault.retry_at <= self.now) {
+            due.push((fault.retry_at, fault.item.clone()));
+            fault.retry_at = next;
+        }
+        due.sort();
+        due.into_iter().flat_map(|(_, item)| self.reset_asked(item, None)).collect()
     }
 
     fn reset_asked(&mut self, item: Identity, request: Option<RequestId>) -> Vec<Expected> {
@@ -315,7 +350,11 @@ impl Naive {
                 Ok(())
             }
             Err(reason) => {
-                (self.faults[at].reason, self.faults[at].mending) = (reason, false);
+                let failed = self.faults[at].failed + 1;
+                let retry_at = self.later((10 << failed.min(10)).min(600));
+                let fault = &mut self.faults[at];
+                (fault.reason, fault.mending, fault.failed, fault.retry_at) =
+                    (reason, false, failed, retry_at);
                 Err((RefusalKind::Exception, ""))
             }
         };

@@ -6,14 +6,16 @@ const SEVERAL_PIECES: &str = "a grant of several pieces of a stack";
 const SEVERAL_GROUPS: &str = "a grant of several groups";
 const AGAIN: &str = "a grant of something held already";
 const RESET: &str = "a reset";
+const RETRIED: &str = "a reset that nobody asked for";
 const MENDED: &str = "a reset that helped";
 
 /// Grants by their shape, refusals by their message.
-pub(crate) const NOTABLE: [&str; 20] = [
+pub(crate) const NOTABLE: [&str; 21] = [
     SEVERAL_PIECES,
     SEVERAL_GROUPS,
     AGAIN,
     RESET,
+    RETRIED,
     MENDED,
     "unreadable",
     "unknown profile type",
@@ -36,6 +38,7 @@ pub(crate) const NOTABLE: [&str; 20] = [
 pub(crate) fn notable(effect: &Effect) -> Vec<&'static str> {
     match effect {
         Effect::Grant { groups, .. } => shapes(groups),
+        Effect::Reset { request: None, .. } => vec![RETRIED],
         Effect::Reset { .. } => vec![RESET],
         Effect::ResetAnswered { outcome: Ok(()), .. } => vec![MENDED],
         Effect::Refuse { refusal, .. }

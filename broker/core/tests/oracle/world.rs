@@ -4,6 +4,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ave_core::{Core, Effect, Event, Moment};
 use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value, Want};
@@ -30,6 +31,7 @@ pub(crate) struct World {
     workspaces: Vec<String>,
     /// What kinds of answers there were.
     pub(crate) seen: BTreeSet<&'static str>,
+    now: Moment,
     last_id: u64,
 }
 
@@ -44,6 +46,7 @@ impl World {
             resets: vec![],
             workspaces: vec![],
             seen: BTreeSet::new(),
+            now: Moment::default(),
             last_id: 0,
         }
     }
@@ -91,6 +94,13 @@ impl World {
                 let (item, request) = self.resets.remove(order % self.resets.len());
                 let outcome = self.outcome(*well);
                 self.apply(Event::ResetDone { item, request, outcome })
+            }
+            Step::Wait { s } => {
+                self.now.0 += Duration::from_secs(*s);
+                match self.core.deadline() {
+                    Some(deadline) if deadline <= self.now => self.apply(Event::DeadlineReached),
+                    _ => Ok(()),
+                }
             }
             Step::StrayMended { piece } => {
                 let item = piece.identity();
@@ -165,8 +175,8 @@ impl World {
     }
 
     fn apply(&mut self, event: Event) -> Result<(), String> {
-        let expected = self.naive.apply(&event);
-        let mut effects = self.core.apply(Moment::default(), event);
+        let expected = self.naive.apply(self.now, &event);
+        let mut effects = self.core.apply(self.now, event);
         effects.retain(|effect| !matches!(effect, Effect::Warn { .. }));
         self.core.check();
         let same =
@@ -205,6 +215,7 @@ impl World {
             |profile: &Arc<Profile>| Some((identity(profile), profile.get("broken")?.as_str()?.into()));
         let broken = core.equipment(None, None).iter().filter_map(broken).collect();
         compare("broken", naive.broken(), broken)?;
+        compare("deadline", naive.deadline(), core.deadline())?;
         let (workspaces, equipment): (Vec<_>, Vec<_>) = identities(core.equipment(None, None))
             .into_iter()
             .partition(|item| item.kind.as_ref() == "workspace");

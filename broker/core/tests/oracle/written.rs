@@ -32,6 +32,7 @@ impl fmt::Debug for Step {
             Step::ResetBroken { nth } => write!(f, "broken piece {nth} is to be reset"),
             Step::Mended { order, well: true } => write!(f, "reset {order} is done"),
             Step::Mended { order, well: false } => write!(f, "reset {order} does not help"),
+            Step::Wait { s } => write!(f, "{s} s pass"),
             Step::StrayMended { piece } => write!(f, "stray word: {piece:?} is reset"),
             Step::Report { source, seen, bad } => {
                 write!(f, "{source:?} reports {seen:?}{}", if *bad { " and nonsense" } else { "" })

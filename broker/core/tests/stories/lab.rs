@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ave_core::{Core, Effect, Event, Granted, Moment, Snapshot, Source};
 use ave_profile::{
@@ -44,6 +45,7 @@ struct Bench {
     departed: Vec<(SessionId, Identity)>,
     /// Whom older processes were told to end.
     told_to_end: Vec<SessionId>,
+    now: Moment,
     last_id: u64,
 }
 
@@ -60,6 +62,7 @@ impl Lab {
             warnings: Vec::new(),
             departed: Vec::new(),
             told_to_end: Vec::new(),
+            now: Moment::default(),
             last_id: 0,
         })))
     }
@@ -220,6 +223,30 @@ impl Lab {
         self.0.borrow_mut().answers.pop().map(|(_, answer)| answer)
     }
 
+    /// Time passes: so much, and step by step, as deadlines come.
+    pub(crate) fn waits(&self, s: u64) {
+        let until = Moment(self.0.borrow().now.0 + Duration::from_secs(s));
+        while let Some(due) = self.ask_core(Core::deadline).filter(|due| *due <= until) {
+            self.0.borrow_mut().now = due;
+            self.apply(Event::DeadlineReached);
+        }
+        self.0.borrow_mut().now = until;
+    }
+
+    /// An edge has reset a piece for nobody, because it was time.
+    pub(crate) fn retries(&self, item: &Identity, outcome: Result<(), &str>) {
+        let resetting = std::mem::take(&mut self.0.borrow_mut().resetting);
+        assert_eq!(resetting, [(item.clone(), None)], "it was time for this");
+        let outcome = outcome.map_err(str::to_owned);
+        self.apply(Event::ResetDone { item: item.clone(), request: None, outcome });
+        assert!(self.0.borrow().answers.is_empty(), "nobody asked");
+    }
+
+    /// Whether an edge was told to reset anything.
+    pub(crate) fn is_resetting(&self) -> bool {
+        !self.0.borrow().resetting.is_empty()
+    }
+
     /// Names and reasons of what is listed as broken.
     pub(crate) fn broken(&self) -> Vec<(String, String)> {
         let listed = self.ask_core(|core| core.equipment(None, None));
@@ -295,7 +322,8 @@ impl Lab {
     pub(crate) fn apply(&self, event: Event) {
         let orders = {
             let mut bench = self.0.borrow_mut();
-            let effects = bench.core.apply(Moment::default(), event);
+            let now = bench.now;
+            let effects = bench.core.apply(now, event);
             bench.core.check();
             effects.into_iter().flat_map(|effect| bench.carry_out(effect)).collect::<Vec<_>>()
         };

@@ -144,3 +144,68 @@ fn no_report_says_that_a_piece_is_broken_or_is_not() {
     lab.report(Source::File, [with(relay("r"), json!({"power_state": "online"}))]).unwrap();
     assert_eq!(lab.broken(), pair("r", "stuck"));
 }
+
+#[test]
+fn a_broken_piece_is_reset_again_and_again_after_longer_and_longer_pauses() {
+    let lab = lab();
+    let item = lab.breaks(h(), "stuck");
+    for pause in [10, 20, 40, 80, 160, 320, 600, 600] {
+        lab.waits(pause - 1);
+        assert!(!lab.is_resetting(), "not before {pause} s");
+        lab.waits(1);
+        lab.retries(&item, Err("still stuck"));
+    }
+    assert_eq!(lab.broken(), pair("A", "still stuck"));
+    lab.waits(600);
+    lab.retries(&item, Ok(()));
+    assert_eq!((lab.broken(), lab.available()), (vec![], lab.equipment()));
+    lab.waits(10_000);
+    assert!(!lab.is_resetting(), "nothing is broken any more");
+}
+
+#[test]
+fn the_log_says_once_why_resets_do_not_help() {
+    let lab = lab();
+    let item = lab.breaks(h(), "stuck");
+    for reason in ["stuck", "no power", "no power", "stuck"] {
+        lab.waits(600);
+        lab.retries(&item, Err(reason));
+    }
+    let still = |reason| format!("{item} could not be reset and is still not lent: {reason}");
+    assert_eq!(lab.warnings()[1..], [still("no power"), still("stuck")]);
+}
+
+#[test]
+fn a_piece_is_not_reset_again_while_somebody_resets_it_or_after_it_helped() {
+    let lab = lab();
+    let item = lab.breaks(h(), "stuck");
+    assert_eq!(lab.asks_for_reset(&item), None);
+    lab.waits(1_000); // told once: the lab would object
+    lab.resets(&item, Err("still stuck")).unwrap_err();
+    lab.waits(19);
+    assert!(!lab.is_resetting());
+    assert_eq!(lab.asks_for_reset(&item), None);
+    lab.resets(&item, Ok(())).unwrap();
+    lab.waits(1_000);
+    assert!(!lab.is_resetting());
+}
+
+#[test]
+fn a_broken_piece_that_is_gone_or_held_is_reset_soon_after() {
+    let lab = lab().piece(json!({"type": "camera", "uid": "c"}));
+    let item = lab.breaks(h(), "stuck");
+    lab.vanish(Source::File, std::slice::from_ref(&item));
+    let (ann, bob) = (lab.client(), lab.client());
+    let shared = ann.get([camera()]).unwrap()[0].item.clone();
+    bob.gets([camera()]);
+    lab.fails_to_close(&ann, &shared, "the lens is stuck");
+    lab.waits(10_000);
+    assert!(!lab.is_resetting());
+    let lab = lab.handset("A");
+    lab.waits(10);
+    lab.retries(&item, Ok(()));
+    bob.leaves();
+    lab.waits(10);
+    lab.retries(&shared, Ok(()));
+    assert_eq!(lab.available(), lab.equipment());
+}

@@ -139,3 +139,17 @@ async fn a_reset_is_given_up_when_the_broker_stops() {
     house.until_told("dropped a").await;
     assert!(begun.elapsed() < RESET_GIVE_UP);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_piece_is_reset_until_that_helps_without_being_asked_for() {
+    let house = broken("close fails").await;
+    house.report("a", "reset fails").await;
+    while house.story.told().iter().filter(|line| *line == "reset a").count() < 3 {
+        tokio::time::sleep(Duration::from_secs(1)).await; // of the test's own time
+    }
+    assert_eq!(house.reason("a").await.as_deref(), Some("the screw is still loose"));
+    house.report("a", "").await;
+    timeout(Duration::from_secs(100), house.until_available(&["a", "b"]))
+        .await
+        .expect("the next reset helps");
+}

@@ -61,7 +61,7 @@ impl Directory {
     /// Removes the directory with everything in it, then the mark. Once is enough.
     ///
     /// # Errors
-    /// What could not be removed; the mark stays for the next sweep.
+    /// What could not be removed; the mark stays for another try.
     pub(super) fn remove(&mut self) -> io::Result<()> {
         if !self.gone {
             erase::tree(&self.path)?;
@@ -89,6 +89,17 @@ pub(super) fn sweep(marks: &Path) {
             Ok(path) => info!(path = %path.display(), "swept a workspace"),
             Err(error) => warn!(mark = %mark.display(), %error, "cannot sweep a workspace"),
         }
+    }
+}
+
+/// Removes what a workspace left behind whose removal has failed. Nothing there is fine.
+///
+/// # Errors
+/// What still could not be removed; the mark stays.
+pub(super) fn remove_left_behind(mark: &Path) -> Result<(), String> {
+    match sweep_one(mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+        _ => Ok(()),
     }
 }
 
@@ -183,6 +194,25 @@ mod tests {
         assert!(!lab.root.join("1").exists() && !lab.root.join("2").exists());
         assert!(lab.root.join("config").exists());
         assert!(fs::read_dir(&lab.marks).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn what_could_not_be_removed_is_removed_by_another_try() {
+        let lab = lab();
+        let mut directory = Directory::make(&lab.root, "1", &lab.marks).unwrap();
+        let (path, mark) = (directory.path().to_owned(), lab.marks.join("1"));
+        // A mark that cannot be removed stands for all that can be in the way.
+        fs::remove_file(&mark).unwrap();
+        fs::create_dir(&mark).unwrap();
+        directory.remove().unwrap_err();
+        drop(directory);
+        remove_left_behind(&mark).unwrap_err();
+        fs::remove_dir(&mark).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(&mark, path.to_str().unwrap()).unwrap();
+        remove_left_behind(&mark).unwrap();
+        assert!(!path.exists() && !mark.exists());
+        remove_left_behind(&mark).unwrap();
     }
 
     #[test]

@@ -79,8 +79,10 @@ impl Driver for WorkspaceDriver {
         unit::methods()
     }
 
-    /// A workspace is never lent twice: what is left of it goes at the next start.
-    async fn reset(&self, _item: &Identity, _known: &Profile) -> Result<(), String> {
-        Ok(())
+    /// A workspace is never lent twice: what is left of it goes.
+    async fn reset(&self, item: &Identity, _known: &Profile) -> Result<(), String> {
+        let mark = self.marks.join(&*item.value);
+        let gone = tokio::task::spawn_blocking(move || directory::remove_left_behind(&mark)).await;
+        gone.map_err(|error| error.to_string()).and_then(|gone| gone)
     }
 }
