@@ -64,6 +64,11 @@ impl Core {
         }
     }
 
+    /// What this broker calls itself among others.
+    pub fn id(&self) -> BrokerId {
+        self.id
+    }
+
     /// When the last event happened, by this process's time or that of the one before it.
     pub fn now(&self) -> Moment {
         self.now

@@ -26,7 +26,6 @@ pub(crate) enum Start {
     /// No broker of this home lives, or will in a moment: what is left of dead ones is cleaned up.
     Fresh,
     /// It comes after one that lives on: nothing that is there may be touched.
-    #[allow(dead_code)]
     After,
 }
 

@@ -2,6 +2,7 @@
 //! call does is in `calls`; what a connection may call depends on what its handshake showed.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use ave_protocol::handshake::{self, Answer, Salt};
 use ave_protocol::message::{Encoding, Envelope, Malformed, Reply};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +20,7 @@ use tracing::{debug, info};
 
 use crate::calls::broker::Client;
 use crate::calls::session::Proxy;
-use crate::keys::Caller;
+use crate::keys::{Caller, ElderKey};
 use crate::limits::LARGE_FRAME_BYTES;
 use crate::log::brief;
 use crate::session::SessionHandle;
@@ -69,8 +71,29 @@ pub(crate) trait Answering {
     fn lost(&self) {}
 }
 
+/// What a connection travels over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Gives the connection to another process, if that is possible.
+    fn pass_on(self) -> Option<OwnedFd>;
+}
+
+impl Stream for TcpStream {
+    fn pass_on(self) -> Option<OwnedFd> {
+        self.into_std().ok().map(OwnedFd::from)
+    }
+}
+
+#[cfg(test)]
+impl Stream for tokio::io::DuplexStream {
+    fn pass_on(self) -> Option<OwnedFd> {
+        None
+    }
+}
+
 /// Serves a connection until it ends. Whatever ends it, what it held is given back.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, entrance: Entrance, site: Arc<Site>) {
+pub(crate) async fn serve<S: Stream>(stream: S, entrance: Entrance, site: Arc<Site>) {
+    // As long as nobody knows who it is, it may be a guest.
+    let guest = site.reign.guests.token();
     let limits = &site.config.broker.limits;
     let mut wire = Wire::new(stream, limits.handshake_frame_bytes_max);
     let limit = Duration::from_secs(limits.handshake_limit_s);
@@ -79,28 +102,80 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, entrance
         Ok(Err(error)) => return debug!(%error, "no handshake"),
         Err(_) => return debug!("no handshake in time"),
     };
-    wire.set_frame_bytes_max(limits.frame_bytes_max);
     debug!(?caller, "connected");
     let ended = match (entrance, caller) {
+        (_, Caller::Elder(key)) => return pass_on(wire, &key, &site),
         (_, Caller::Session(session)) => {
-            let cut = session.cut.clone();
-            let here = session.connections.token();
-            let conversation = converse(&mut wire, Proxy::new(site.clone(), Some(session)), &site);
-            let ended = until_cut(&cut, conversation).await;
-            drop(wire); // closed before anybody is told that it is cut
-            drop(here);
-            ended
+            drop(guest);
+            welcome(&mut wire, true, &site);
+            return attend(wire, session, site).await;
         }
-        (Entrance::Session(_), _) => converse(&mut wire, Proxy::new(site.clone(), None), &site).await,
+        (Entrance::Session(_), caller) => {
+            welcome(&mut wire, caller.is_authenticated(), &site);
+            converse(&mut wire, Proxy::new(site.clone(), None), &site).await
+        }
         (Entrance::Broker(peer), caller) => {
+            let _guest = matches!(caller, Caller::Anonymous | Caller::Unknown).then_some(guest);
+            welcome(&mut wire, caller.is_authenticated(), &site);
             let cut = CancellationToken::new();
             let client = Client::new(site.clone(), caller, peer, cut.clone());
-            until_cut(&cut, converse(&mut wire, client, &site)).await
+            let ended = until_cut(&cut, converse(&mut wire, client, &site));
+            tokio::select! {
+                ended = ended => ended,
+                () = site.reign.farewell.cancelled() => say_farewell(&mut wire).await,
+            }
         }
     };
     if let Err(error) = ended {
         debug!(%error, "disconnected");
     }
+}
+
+/// Goes on with a proxy of a session of this process, whose key another process has seen, and which has said
+/// this since.
+pub(crate) async fn resume<S: Stream>(
+    stream: S,
+    read: Vec<u8>,
+    session: Arc<SessionHandle>,
+    site: Arc<Site>,
+) {
+    let mut wire = Wire::resumed(stream, &read);
+    welcome(&mut wire, true, &site);
+    attend(wire, session, site).await;
+}
+
+/// The verdict; it may leave together with the first answer: a client that has asked already is woken once.
+fn welcome<S: Stream>(wire: &mut Wire<S>, authenticated: bool, site: &Site) {
+    wire.set_frame_bytes_max(site.config.broker.limits.frame_bytes_max);
+    frame::encode(handshake::verdict(authenticated), wire.output());
+}
+
+/// Serves a proxy until it leaves or its session cuts it off.
+async fn attend<S: Stream>(mut wire: Wire<S>, session: Arc<SessionHandle>, site: Arc<Site>) {
+    let cut = session.cut.clone();
+    let here = session.connections.token();
+    let conversation = converse(&mut wire, Proxy::new(site.clone(), Some(session)), &site);
+    let ended = until_cut(&cut, conversation).await;
+    drop(wire); // closed before anybody is told that it is cut
+    drop(here);
+    if let Err(error) = ended {
+        debug!(%error, "disconnected");
+    }
+}
+
+/// The process that serves the session serves its proxy, from the verdict on.
+fn pass_on<S: Stream>(wire: Wire<S>, key: &ElderKey, site: &Site) {
+    let (stream, read) = wire.into_parts();
+    if let Some(stream) = stream.pass_on() {
+        site.elders.pass(key.generation, key.session, read, stream);
+    }
+}
+
+/// The broker has restarted, and nobody is left whom this process serves. (Specification 7.1.)
+async fn say_farewell<S: Stream>(wire: &mut Wire<S>) -> Result<(), WireError> {
+    let farewell = Fault::new("Exit", "broker restarted. please reconnect");
+    Reply::Fault(farewell).encode(Encoding::Json, wire.output());
+    wire.flush().await
 }
 
 async fn until_cut(
@@ -114,8 +189,7 @@ async fn until_cut(
     }
 }
 
-/// Challenge, answer, verdict. (Specification 1.3.) The verdict may leave together with the first answer:
-/// a client that has asked already is woken once.
+/// Challenge and answer. (Specification 1.3.)
 async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     entrance: &Entrance,
@@ -129,7 +203,6 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         Entrance::Session(session) if session.is_shown_by(&salt, &answer) => Caller::Session(session.clone()),
         Entrance::Session(_) => Caller::Stranger,
     };
-    frame::encode(handshake::verdict(caller.is_authenticated()), wire.output());
     Ok(caller)
 }
 

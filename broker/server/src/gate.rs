@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ave_profile::SessionId;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::connection::{self, Entrance};
+use crate::handover::Phase;
 use crate::limits::ACCEPT_PAUSE;
 use crate::ports::PortLease;
 use crate::session::SessionHandle;
@@ -42,26 +43,51 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves the broker's port until the broker stops and the last connection has ended.
-pub(crate) async fn serve_broker(listener: TcpListener, site: Arc<Site>) {
-    let connections = TaskTracker::new();
-    let stop = site.stop.clone();
-    let accepting = accept(&listener, |stream, peer| {
-        let (site, stop) = (site.clone(), site.stop.clone());
-        connections.spawn(async move {
-            tokio::select! {
-                () = connection::serve(stream, Entrance::Broker(peer), site) => {}
-                () = stop.cancelled() => {}
-            }
+/// Serves the broker's port until the broker stops and the last connection has ended. While another process
+/// may take over, whoever connects waits; once it has, this one's connections stay.
+pub(crate) async fn serve_broker(listener: Arc<TcpListener>, site: Arc<Site>) {
+    let connections = &site.connections;
+    loop {
+        let accepting = accept(&listener, |stream, peer| {
+            let (site, stop) = (site.clone(), site.stop.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = connection::serve(stream, Entrance::Broker(peer), site) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
         });
-    });
-    tokio::select! {
-        () = accepting => {}
-        () = stop.cancelled() => {}
+        tokio::select! {
+            biased;
+            () = site.stop.cancelled() => break,
+            () = site.reign.until(|phase| *phase != Phase::Rules) => {}
+            () = accepting => {}
+        }
+        tokio::select! {
+            () = site.stop.cancelled() => break,
+            () = site.reign.until(|phase| *phase != Phase::Frozen) => {}
+        }
+        if site.reign.phase() == Phase::Over {
+            break;
+        }
     }
     drop(listener);
+    site.stop.cancelled().await;
     connections.close();
     connections.wait().await;
+}
+
+/// Serves a proxy that showed its session's key to the process that rules now.
+pub(crate) fn admit(stream: TcpStream, session: SessionId, read: Vec<u8>, site: &Arc<Site>) {
+    let Some(handle) = site.keys.handle(session) else { return debug!(%session, "a proxy comes too late") };
+    let cut = handle.cut.clone();
+    let resumed = connection::resume(stream, read, handle.clone(), site.clone());
+    handle.connections.spawn(async move {
+        tokio::select! {
+            () = resumed => {}
+            () = cut.cancelled() => {}
+        }
+    });
 }
 
 /// Serves a session's own port until the session's connections are cut.

@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::drivers::Drivers;
+use crate::handover::Elders;
+use crate::handover::stillness::{Departure, Still, Stillness};
 use crate::mending::Mending;
 use crate::peers::shares::{LinkEnd, Links};
-use crate::session::Session;
+use crate::session::{Session, SessionHandle};
 
 /// How many events may wait. Senders beyond that wait in turn; the hub does not.
 const INBOX_MAX: usize = 1024;
@@ -68,6 +70,9 @@ enum Inbound {
     Event(Event),
     Request(Event, RequestId, Reply),
     Open(Box<Session>, mpsc::Sender<Order>),
+    Freeze(oneshot::Sender<Still>),
+    /// It is known whether another process rules.
+    Settle(bool),
     Link(LinkEnd),
     Look(Look),
 }
@@ -95,6 +100,18 @@ impl HubHandle {
     /// Brings a session to life.
     pub(crate) async fn open(&self, session: Session, orders: mpsc::Sender<Order>) {
         let _ = self.inbox.send(Inbound::Open(Box::new(session), orders)).await;
+    }
+
+    /// Lends nothing any more, as soon as nobody waits for other brokers; what is known then.
+    pub(crate) async fn freeze(&self) -> Result<Still, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inbox.send(Inbound::Freeze(reply)).await;
+        answer.await.map_err(|_| gone())
+    }
+
+    /// Says whether another process rules now: if not, the hub goes on as if nothing had happened.
+    pub(crate) async fn settle(&self, over: bool) {
+        let _ = self.inbox.send(Inbound::Settle(over)).await;
     }
 
     /// Asks for equipment.
@@ -189,9 +206,10 @@ fn gone() -> Refusal {
 /// Owns the core, the ways to the sessions, and the sessions' tasks.
 pub(crate) struct Hub {
     core: Core,
-    started: Instant,
+    /// When this process began, by its own clock and by the core's, which goes on where the last one ended.
+    began: (Instant, Moment),
     inbox: mpsc::Receiver<Inbound>,
-    routes: BTreeMap<SessionId, mpsc::Sender<Order>>,
+    routes: BTreeMap<SessionId, Route>,
     pending: HashMap<RequestId, Reply>,
     tasks: JoinSet<()>,
     owners: HashMap<task::Id, SessionId>,
@@ -200,15 +218,23 @@ pub(crate) struct Hub {
     mending: Mending,
     revisions: watch::Sender<Revision>,
     links: Links,
+    elders: Arc<Elders>,
+    stillness: Stillness,
+}
+
+/// The hub's way to a session.
+struct Route {
+    orders: mpsc::Sender<Order>,
+    handle: Arc<SessionHandle>,
 }
 
 impl Hub {
-    pub(crate) fn new(core: Core, drivers: Drivers) -> (Hub, HubHandle) {
+    pub(crate) fn new(core: Core, drivers: Drivers, elders: Arc<Elders>) -> (Hub, HubHandle) {
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         let (revisions, seen) = watch::channel(core.revision());
         let hub = Hub {
+            began: (Instant::now(), core.now()),
             core,
-            started: Instant::now(),
             inbox,
             routes: BTreeMap::new(),
             pending: HashMap::new(),
@@ -218,6 +244,8 @@ impl Hub {
             mending: Mending::new(drivers),
             revisions,
             links: Links::default(),
+            elders,
+            stillness: Stillness::default(),
         };
         let (requests, links) = Default::default();
         (hub, HubHandle { inbox: sender, requests, revisions: seen, links })
@@ -237,6 +265,7 @@ impl Hub {
     async fn serve(&mut self, stop: CancellationToken) {
         let mut stopping = false;
         while !(stopping && self.tasks.is_empty()) {
+            let deadline = self.core.deadline().map(|due| self.instant(due));
             tokio::select! {
                 inbound = self.inbox.recv() => match inbound {
                     Some(inbound) => self.take(inbound, stopping),
@@ -251,7 +280,7 @@ impl Hub {
                     self.session_ended(task);
                 }
                 Some(done) = self.mending.next() => self.apply(done),
-                () = at(self.core.deadline().map(|Moment(due)| self.started + due)) => {
+                () = at(deadline) => {
                     self.apply(Event::DeadlineReached);
                 }
                 Some((link, why)) = self.links.next() => {
@@ -265,8 +294,42 @@ impl Hub {
                     }
                 }
             }
+            if self.stillness.wanted.is_some() && !self.core.is_asking() {
+                self.freeze().await;
+            }
         }
         self.mending.stop().await;
+    }
+
+    /// Breaks off what is being reset, and says what is known from then on.
+    async fn freeze(&mut self) {
+        let Some(wanted) = self.stillness.wanted.take() else { return };
+        self.stillness.broken_off = self.mending.break_off().await;
+        let departures = self.stillness.begin();
+        self.apply(Event::Frozen);
+        let sessions = self.routes.values().map(|route| route.handle.clone()).collect();
+        let still = Still { snapshot: self.core.estate(), sessions, departures };
+        let _ = wanted.send(still); // whoever does not wait any more settles it
+    }
+
+    /// Goes on, or leaves that to the process that rules now.
+    fn settle(&mut self, over: bool, stopping: bool) {
+        let held_back = self.stillness.end(over);
+        if !over {
+            self.apply(Event::Thawed);
+        }
+        for (item, request) in mem::take(&mut self.stillness.broken_off) {
+            let outcome = Err("a restart came between".to_owned());
+            self.apply(Event::ResetDone { item, request, outcome });
+        }
+        for (event, request, reply) in held_back {
+            self.take(Inbound::Request(event, request, reply), stopping);
+        }
+    }
+
+    fn instant(&self, Moment(due): Moment) -> Instant {
+        let (instant, Moment(began)) = self.began;
+        instant + due.saturating_sub(began)
     }
 
     /// The last words of a session or connection that has ended are in the inbox: they count.
@@ -284,22 +347,27 @@ impl Hub {
             Inbound::Request(Event::ShareReported { link, .. }, _, reply) if !self.links.is_open(link) => {
                 let _ = reply.send(Err(Refusal::exception("this connection is being closed")));
             }
+            Inbound::Request(event, request, reply) if self.stillness.holds_back(&event) => {
+                self.stillness.hold_back(event, request, reply);
+            }
             Inbound::Request(event, request, reply) => {
                 self.pending.insert(request, reply);
                 self.apply(event);
             }
             Inbound::Open(..) if stopping => {}
             Inbound::Open(session, orders) => self.open(*session, orders),
+            Inbound::Freeze(still) => self.stillness.wanted = Some(still),
+            Inbound::Settle(over) => self.settle(over, stopping),
             Inbound::Link(end) => self.links.open(end),
             Inbound::Look(look) => look(&self.core),
         }
     }
 
     fn open(&mut self, session: Session, orders: mpsc::Sender<Order>) {
-        let id = session.id();
+        let (id, handle) = (session.id(), session.handle());
         let task = self.tasks.spawn(session.run());
         self.owners.insert(task.id(), id);
-        self.routes.insert(id, orders);
+        self.routes.insert(id, Route { orders, handle });
         self.apply(Event::SessionOpened { session: id });
     }
 
@@ -312,6 +380,7 @@ impl Hub {
             let outcome = Err("its session failed before it was closed".to_owned());
             self.apply(Event::Closed { session, item, outcome });
         }
+        self.stillness.tell(Departure::Session(session));
     }
 
     fn apply(&mut self, event: Event) {
@@ -328,7 +397,7 @@ impl Hub {
                 self.closing.remove(session);
             }
         }
-        let now = Moment(self.started.elapsed());
+        let now = Moment(self.began.1.0 + self.began.0.elapsed());
         let effects = self.core.apply(now, event);
         let revision = self.core.revision();
         self.revisions.send_if_modified(|seen| mem::replace(seen, revision) != revision);
@@ -359,8 +428,11 @@ impl Hub {
                 self.order(session, Order { effect: Box::new(effect), reply: None });
             }
             Effect::CutLink { link } => self.links.cut(link),
-            Effect::EndElder { .. } | Effect::Departed { .. } => {} // nobody has taken over yet
-            Effect::ShareChanged { joined: true, .. } => {}         // said with more words by who heard it
+            Effect::EndElder { generation, session } => self.elders.close(generation, session),
+            Effect::Departed { session, item, outcome } => {
+                self.stillness.tell(Departure::Piece { session, item, outcome });
+            }
+            Effect::ShareChanged { joined: true, .. } => {} // said with more words by who heard it
             Effect::ShareChanged { share, joined: false } => info!(%share, why, "a share has left"),
             Effect::Close { session, ref items } | Effect::End { session, ref items } => {
                 if !items.is_empty() {
@@ -381,7 +453,7 @@ impl Hub {
     fn order(&mut self, session: SessionId, order: Order) {
         let undelivered = match self.routes.get(&session) {
             None => order,
-            Some(route) => match route.try_send(order) {
+            Some(route) => match route.orders.try_send(order) {
                 Ok(()) => return,
                 Err(TrySendError::Closed(order)) => order,
                 Err(TrySendError::Full(order)) => {

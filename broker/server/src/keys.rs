@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ave_profile::SessionId;
+use ave_profile::{Generation, SessionId};
 use ave_protocol::handshake::{Answer, KeyId, Salt, Secret, Verifier};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
+use tokio_util::sync::CancellationToken;
 
+use crate::handover::SessionKey;
 use crate::limits::{DIGEST_TRIALS_MAX, DIGESTS_AT_ONCE};
 use crate::session::SessionHandle;
 
@@ -23,6 +25,8 @@ pub(crate) enum Caller {
     Accounts(Vec<String>),
     /// Somebody with the key of a live session.
     Session(Arc<SessionHandle>),
+    /// Somebody with the key of a session that an older process of this broker serves.
+    Elder(Arc<ElderKey>),
     /// Somebody who wants a session and does not have its key, or whose session has ended.
     Stranger,
 }
@@ -30,7 +34,7 @@ pub(crate) enum Caller {
 impl Caller {
     /// What the handshake answers.
     pub(crate) fn is_authenticated(&self) -> bool {
-        matches!(self, Caller::Accounts(_) | Caller::Session(_))
+        matches!(self, Caller::Accounts(_) | Caller::Session(_) | Caller::Elder(_))
     }
 }
 
@@ -42,9 +46,20 @@ impl fmt::Debug for Caller {
             Caller::Unknown => f.write_str("unknown key"),
             Caller::Accounts(names) => write!(f, "{}", names.join(",")),
             Caller::Session(handle) => write!(f, "session {}", handle.id),
+            Caller::Elder(key) => write!(f, "session {} of generation {}", key.session, key.generation),
             Caller::Stranger => f.write_str("stranger"),
         }
     }
+}
+
+/// The key of a session that an older process of this broker serves. (Specification 7.1.)
+pub(crate) struct ElderKey {
+    pub(crate) session: SessionId,
+    pub(crate) generation: Generation,
+    key: Secret,
+    verifier: Verifier,
+    /// Cancelled when the session has nothing left.
+    pub(crate) gone: CancellationToken,
 }
 
 struct Account {
@@ -57,6 +72,7 @@ pub(crate) struct Keys {
     anonymous: Verifier,
     accounts: Vec<Account>,
     sessions: RwLock<HashMap<SessionId, Arc<SessionHandle>>>,
+    elders: RwLock<HashMap<SessionId, Arc<ElderKey>>>,
     trials: Arc<Semaphore>,
 }
 
@@ -69,6 +85,7 @@ impl Keys {
             anonymous: Verifier::new(&Secret::anonymous()),
             accounts: accounts.into_iter().map(account).collect(),
             sessions: RwLock::default(),
+            elders: RwLock::default(),
             trials: Arc::new(Semaphore::new(DIGEST_TRIALS_MAX)),
         }
     }
@@ -94,15 +111,62 @@ impl Keys {
         sessions.values().find(|handle| handle.key.expose() == key).cloned()
     }
 
+    /// Knows the keys of sessions that older processes serve.
+    pub(crate) fn inherit(&self, keys: Vec<SessionKey>) {
+        let mut elders = self.elders.write().unwrap_or_else(PoisonError::into_inner);
+        for SessionKey { session, key, generation } in keys {
+            let (verifier, gone) = (Verifier::new(&key), CancellationToken::new());
+            elders.insert(session, Arc::new(ElderKey { session, generation, key, verifier, gone }));
+        }
+    }
+
+    /// All of them, to be passed on.
+    pub(crate) fn elders(&self) -> Vec<SessionKey> {
+        let elders = self.elders.read().unwrap_or_else(PoisonError::into_inner);
+        let key = |elder: &Arc<ElderKey>| SessionKey {
+            session: elder.session,
+            key: elder.key.clone(),
+            generation: elder.generation,
+        };
+        elders.values().map(key).collect()
+    }
+
+    /// The session of an older process that has this key.
+    pub(crate) fn elder_of(&self, key: &str) -> Option<Arc<ElderKey>> {
+        let elders = self.elders.read().unwrap_or_else(PoisonError::into_inner);
+        elders.values().find(|elder| elder.key.expose() == key).cloned()
+    }
+
+    /// A session of an older process has nothing left.
+    pub(crate) fn forget_elder(&self, session: SessionId) {
+        let gone = self.elders.write().unwrap_or_else(PoisonError::into_inner).remove(&session);
+        gone.into_iter().for_each(|elder| elder.gone.cancel());
+    }
+
+    /// A process has gone, and all its sessions with it.
+    pub(crate) fn forget_generation(&self, generation: Generation) {
+        let mut elders = self.elders.write().unwrap_or_else(PoisonError::into_inner);
+        elders
+            .extract_if(|_, elder| elder.generation == generation)
+            .for_each(|(_, elder)| elder.gone.cancel());
+    }
+
+    /// The live session of this name.
+    pub(crate) fn handle(&self, session: SessionId) -> Option<Arc<SessionHandle>> {
+        self.session(session)
+    }
+
     /// Whom an answer to a challenge belongs to. With `sessions`, keys of sessions are accepted too.
     pub(crate) async fn caller(&self, salt: &Salt, answer: &Answer, sessions: bool) -> Caller {
         match answer {
             Answer::Malformed => Caller::Unknown,
             Answer::Named { mac, id } => match id {
-                KeyId::Session(session) => match self.session(*session) {
-                    Some(handle) if sessions && handle.is_shown_by(salt, answer) => Caller::Session(handle),
+                KeyId::Session(session) if sessions => match (self.session(*session), self.elder(*session)) {
+                    (Some(handle), _) if handle.is_shown_by(salt, answer) => Caller::Session(handle),
+                    (_, Some(elder)) if elder.verifier.verify_named(salt, id, mac) => Caller::Elder(elder),
                     _ => Caller::Stranger,
                 },
+                KeyId::Session(_) => Caller::Stranger,
                 KeyId::Account(name) => {
                     self.accounts_that(|a| a.name == *name && a.verifier.verify_named(salt, id, mac))
                 }
@@ -125,6 +189,10 @@ impl Keys {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&session).cloned()
     }
 
+    fn elder(&self, session: SessionId) -> Option<Arc<ElderKey>> {
+        self.elders.read().unwrap_or_else(PoisonError::into_inner).get(&session).cloned()
+    }
+
     /// All accounts are tried, so that the time taken does not tell which one matched.
     fn accounts_that(&self, matches: impl Fn(&Account) -> bool) -> Caller {
         let names: Vec<_> = self.accounts.iter().filter(|a| matches(a)).map(|a| a.name.clone()).collect();
@@ -140,6 +208,14 @@ impl Keys {
         for some in sessions.chunks(DIGESTS_AT_ONCE) {
             if let Some(handle) = some.iter().find(|handle| handle.verifier.verify_original(salt, digest)) {
                 return Caller::Session(handle.clone());
+            }
+            yield_now().await;
+        }
+        let elders: Vec<_> =
+            self.elders.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for some in elders.chunks(DIGESTS_AT_ONCE) {
+            if let Some(elder) = some.iter().find(|elder| elder.verifier.verify_original(salt, digest)) {
+                return Caller::Elder(elder.clone());
             }
             yield_now().await;
         }

@@ -10,6 +10,7 @@ pub mod daemon;
 mod diagnostics;
 pub mod drivers;
 mod gate;
+mod handover;
 mod hub;
 mod inventory;
 mod keys;

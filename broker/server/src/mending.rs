@@ -1,6 +1,7 @@
 //! Resets of broken pieces: a task for each, so that the hub never waits for one. However a task ends, it
 //! comes to one event; where it is aborted the broker is at its end. Those that nobody waits for take turns.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use ave_core::Event;
 use ave_profile::{Identity, Profile, RequestId};
 use futures::FutureExt;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -20,19 +21,22 @@ pub(crate) struct Mending {
     drivers: Drivers,
     tasks: JoinSet<Event>,
     turns: Arc<Semaphore>,
+    /// What they reset, and who waits for it.
+    under_way: HashMap<task::Id, (Identity, Option<RequestId>)>,
 }
 
 impl Mending {
     pub(crate) fn new(drivers: Drivers) -> Mending {
-        Mending { drivers, tasks: JoinSet::new(), turns: Arc::new(Semaphore::new(RESETS_AT_ONCE)) }
+        let turns = Arc::new(Semaphore::new(RESETS_AT_ONCE));
+        Mending { drivers, tasks: JoinSet::new(), turns, under_way: HashMap::new() }
     }
 
     /// Starts to reset a piece. Whoever waits for it finds it in the log; what is tried again and again is only
     /// there when it helps.
     pub(crate) fn start(&mut self, item: Identity, known: Arc<Profile>, request: Option<RequestId>) {
         let driver = self.drivers.of(&item.kind);
-        let turns = self.turns.clone();
-        self.tasks.spawn(async move {
+        let (turns, what) = (self.turns.clone(), (item.clone(), request));
+        let task = self.tasks.spawn(async move {
             let _turn = match request {
                 Some(_) => {
                     info!(%item, "resetting");
@@ -55,11 +59,20 @@ impl Mending {
             }
             Event::ResetDone { item, request, outcome }
         });
+        self.under_way.insert(task.id(), what);
     }
 
     /// What the next one came to; `None` if none is going on.
     pub(crate) async fn next(&mut self) -> Option<Event> {
-        self.tasks.join_next().await?.ok()
+        let (task, done) = self.tasks.join_next_with_id().await?.ok()?;
+        self.under_way.remove(&task);
+        Some(done)
+    }
+
+    /// Aborts all of them; what they were resetting, and who waits for it.
+    pub(crate) async fn break_off(&mut self) -> Vec<(Identity, Option<RequestId>)> {
+        self.tasks.shutdown().await;
+        self.under_way.drain().map(|(_, what)| what).collect()
     }
 
     /// Aborts all of them.

@@ -80,6 +80,11 @@ impl Session {
         self.handle.id
     }
 
+    /// The session, for everybody else.
+    pub(crate) fn handle(&self) -> Arc<SessionHandle> {
+        self.handle.clone()
+    }
+
     /// Obeys until the session has ended and everything it held is closed.
     pub(crate) async fn run(mut self) {
         let (mut told, mut routed) = (false, true);

@@ -3,14 +3,16 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use ave_profile::{BrokerId, KindTable, Refusal, Value};
+use ave_profile::{BrokerId, Generation, KindTable, Refusal, Value};
 use ave_protocol::handshake::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::drivers::Drivers;
+use crate::handover::{Elders, Reign};
 use crate::hub::HubHandle;
 use crate::keys::Keys;
 use crate::limits::FEW_PIECES;
@@ -21,11 +23,19 @@ use crate::ports::Ports;
 pub(crate) struct Site {
     pub(crate) config: Config,
     pub(crate) kinds: KindTable,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) drivers: Drivers,
     pub(crate) hub: HubHandle,
     /// What this broker calls itself among others; drawn at its start.
     pub(crate) id: BrokerId,
+    /// Which process of this broker this one is.
+    pub(crate) generation: Generation,
+    /// How far this process has come.
+    pub(crate) reign: Reign,
+    /// The older processes, which serve the sessions they have.
+    pub(crate) elders: Arc<Elders>,
+    /// The connections to the broker's port.
+    pub(crate) connections: TaskTracker,
     /// What clients are told to connect to.
     pub(crate) address: (String, u16),
     /// Whether this broker shares what it has.

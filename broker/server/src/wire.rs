@@ -52,6 +52,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Wire { stream, input: BytesMut::new(), output: BytesMut::new(), frame_bytes_max, silence_limit: None }
     }
 
+    /// Goes on with a stream of which this has been read already.
+    pub(crate) fn resumed(stream: S, read: &[u8]) -> Wire<S> {
+        Wire { input: BytesMut::from(read), ..Wire::new(stream, 0) }
+    }
+
+    /// The stream, and what has been read of it and not been used.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.input.into())
+    }
+
     /// From now on frames of this size are accepted.
     pub(crate) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;

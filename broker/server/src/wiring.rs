@@ -4,20 +4,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use ave_core::{Core, Event};
-use ave_profile::{Address, BrokerId};
+use ave_core::{Core, Event, Source};
+use ave_profile::{Address, BrokerId, Generation};
+use futures::FutureExt;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
-use crate::bench::{Bench, Start};
+use crate::bench::{Bench, Numbered, Start};
 use crate::config::workspace::WorkspaceConfig;
 use crate::config::{Config, Policy};
-use crate::daemon::Hickup;
+use crate::daemon::{Hickup, Post};
 use crate::diagnostics;
 use crate::gate;
+use crate::handover::channel::Door;
+use crate::handover::elders::Elder;
+use crate::handover::give::{Giver, outlive};
+use crate::handover::take::{self, Inheritance};
+use crate::handover::{Elders, Reign, SessionKey};
 use crate::hub::Hub;
 use crate::inventory::Inventory;
 use crate::keys::Keys;
@@ -27,35 +35,35 @@ use crate::ports::Ports;
 use crate::sightings::Sightings;
 use crate::site::{Site, random_u64};
 
-/// Serves until told to stop, by a signal or by a client with the right to do so, and leaves nothing
-/// behind. `ready` is called with the real address once the broker answers; `hickup` writes down what it
-/// is doing whenever somebody asks for that.
+/// Serves until told to stop, by a signal or by a client with the right to do so, or until another process has
+/// taken over and the last session has ended; and leaves nothing behind. `post` is how others find it; `hickup`
+/// writes down what it is doing whenever somebody asks for that.
 ///
 /// # Errors
-/// If the address cannot be listened at, the signals cannot be caught, or `ready` fails.
-pub async fn serve(
-    mut config: Config,
-    hickup: Hickup,
-    ready: impl FnOnce(SocketAddr) -> Result<()>,
-) -> Result<()> {
-    let wanted = SocketAddr::new(config.broker.listen, config.broker.port);
-    let listener = gate::listen(wanted)
-        .with_context(|| format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json"))?;
-    let address = listener.local_addr()?;
-    config.broker.port = address.port();
+/// If the address cannot be listened at, the signals cannot be caught, or the broker that runs does not hand
+/// over.
+pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start: Start) -> Result<()> {
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
-
-    let id = BrokerId(random_u64());
-    let kinds = config.types.kinds().clone();
-    let Bench { drivers, watches, listers } = Bench::lay(&config, Start::Fresh).await?;
-    let (hub, handle) = Hub::new(Core::new(kinds.clone(), id), drivers.clone());
+    let Bench { drivers, watches, listers } = Bench::lay(&config, start).await?;
+    let Throne { listener, core, elders, keys, generation } = match start {
+        Start::Fresh => Throne::found(&config)?,
+        Start::After => Throne::inherit(&config, &post).await?,
+    };
+    let address = listener.local_addr()?;
+    let older = Arc::new(Elders::default());
+    let id = core.id();
+    let (hub, handle) = Hub::new(core, drivers.clone(), older.clone());
     let site = Arc::new(Site {
-        keys: Keys::new(config.keys.iter()),
+        keys: Arc::new(Keys::new(config.keys.iter())),
         sharing: Sharing::new(&config.broker),
+        generation,
+        reign: Reign::default(),
+        elders: older,
+        connections: TaskTracker::new(),
         address: (config.broker.host.clone(), address.port()),
         ports: config.broker.session_ports.clone().map(|ports| Ports::new(config.broker.listen, ports)),
-        kinds,
+        kinds: config.types.kinds().clone(),
         drivers,
         hub: handle,
         id,
@@ -63,35 +71,105 @@ pub async fn serve(
         large_frames: Semaphore::new(1),
         share_places: Arc::new(Semaphore::new(SHARES_MAX)),
         stop: stop.clone(),
-        config,
+        config: at_port(config, address.port()),
     });
     let hub = tokio::spawn(hub.run(stop.clone()));
-    furnish(&site).await;
-    let inventory = tokio::spawn(Inventory::open(site.clone()).await.follow());
-    let mut watching = JoinSet::new();
-    for (number, watch) in watches.into_iter().chain(listers) {
-        watching.spawn(watch.watch(Sightings::new(site.hub.clone(), number)));
+    if let Some(elder) = elders.last() {
+        site.hub.tell(Event::Inherited { generation: elder.generation }).await;
     }
+    site.keys.inherit(keys);
+    site.elders.attend(elders, &site.hub, &site.keys).await;
+    furnish(&site).await;
+    let inventory = Inventory::open(site.clone()).await;
+    site.hub.tell(Event::Settled { source: Source::File }).await;
+    let door = Door::open(&site.config.paths.handover_socket()).context("cannot wait for a successor")?;
+    let (site_, post_, listener) = (site.clone(), post.clone(), Arc::new(listener));
+    let giver = Giver { site: site_, post: post_, listener: listener.clone(), door };
     let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));
+    let mut lists = JoinSet::from_iter([inventory.follow().boxed()]);
+    let mut watching = JoinSet::new();
+    let watch = |(number, watch): Numbered| watch.watch(Sightings::new(site.hub.clone(), number));
+    watches.into_iter().map(watch).for_each(|watch| drop(watching.spawn(watch)));
+    listers.into_iter().map(watch).for_each(|lister| drop(lists.spawn(lister)));
     let hickups = tokio::spawn({
         let site = site.clone();
         hickup.answer(move || diagnostics::describe(site.clone()))
     });
     site.sharing.start(&site).await;
-    info!(%address, "listening");
-    let served = ready(address);
+    info!(%address, %generation, "listening");
+    let served = post.announce(address);
     if served.is_err() {
         stop.cancel();
     }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        successor = giver.run() => {
+            info!(%generation, "another process has taken over");
+            site.sharing.stop().await;
+            lists.shutdown().await;
+            site.hub.tell(Event::ShareDropped { share: None }).await;
+            outlive(site.clone(), successor).await;
+        }
+    }
     gate.await.context("the gate failed")?;
+    site.elders.stop().await;
     site.sharing.stop().await;
     hub.await.context("the hub failed")?;
-    inventory.await.context("the inventory failed")?;
+    lists.shutdown().await;
     watching.shutdown().await;
     signals.abort();
     hickups.abort();
     info!("stopped");
-    served
+    Ok(served?)
+}
+
+/// What a process needs to rule.
+struct Throne {
+    listener: TcpListener,
+    core: Core,
+    /// The older processes, the newest one last.
+    elders: Vec<Elder>,
+    /// The keys of their sessions.
+    keys: Vec<SessionKey>,
+    generation: Generation,
+}
+
+impl Throne {
+    /// That of a broker which is alone.
+    fn found(config: &Config) -> Result<Throne> {
+        let wanted = wanted(config);
+        let listener = gate::listen(wanted)
+            .with_context(|| format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json"))?;
+        let core = Core::new(config.types.kinds().clone(), BrokerId(random_u64()));
+        Ok(Throne { listener, core, elders: Vec::new(), keys: Vec::new(), generation: Generation(1) })
+    }
+
+    /// That of the broker which runs. All that can fail comes before the word that this process rules.
+    async fn inherit(config: &Config, post: &Post) -> Result<Throne> {
+        let Inheritance { ancestry, listener, snapshot, keys } =
+            take::ask(&config.paths).await.context("could not restart")?;
+        let listener = TcpListener::from_std(listener).context("could not restart: its socket")?;
+        let (found, wanted) = (listener.local_addr()?, wanted(config));
+        if wanted.port() != 0 && found != wanted {
+            warn!(%found, %wanted, "the address stays as it is: a changed one needs --stop and --start");
+        }
+        let core = Core::restore(config.types.kinds().clone(), BrokerId(random_u64()), snapshot)
+            .context("could not restart: what the running broker passes on")?;
+        let generation = ancestry.generation();
+        ancestry.ready().await.context("could not restart")?;
+        post.take_over().context("could not restart: the PID file")?;
+        let elders = ancestry.rule().await;
+        Ok(Throne { listener, core, elders, keys, generation })
+    }
+}
+
+fn wanted(config: &Config) -> SocketAddr {
+    SocketAddr::new(config.broker.listen, config.broker.port)
+}
+
+fn at_port(mut config: Config, port: u16) -> Config {
+    config.broker.port = port;
+    config
 }
 
 /// Tells the core what this host has, and whom to ask for what it has not.

@@ -15,6 +15,7 @@ use tracing::info;
 use crate::calls::table::{self, INTERNAL, Method, Rights, SESSION_ONLY};
 use crate::calls::{allocation, beside, lists, reports, sharing, sharing_rule};
 use crate::connection::{Answering, Outcome};
+use crate::handover::Phase;
 use crate::keys::Caller;
 use crate::peers::speaker::Speaker;
 use crate::session::{Session, SessionHandle};
@@ -57,6 +58,17 @@ impl Answering for Client {
             };
             return Outcome::Answer(Reply::Plain(text));
         };
+        if self.site.reign.phase() == Phase::Over {
+            match rpc.method {
+                // Before any other check, and harmless.
+                Method::Get | Method::GetMulti if self.is_anonymous() => {
+                    return Fault::from(Refusal::restarting()).into();
+                }
+                // The process that rules now has to hear this.
+                method if method.is_for_the_ruler() => return Outcome::Close,
+                _ => {}
+            }
+        }
         if !self.may(rpc.rights, rpc.method) {
             return Outcome::Answer(Reply::Plain("not authorized to make this call".to_owned()));
         }
@@ -105,7 +117,7 @@ impl Client {
 
     /// The client's session; `None` on connections that showed a key.
     pub(crate) async fn session(&self) -> Option<&Arc<SessionHandle>> {
-        if !matches!(self.caller, Caller::Anonymous | Caller::Unknown) {
+        if !self.is_anonymous() {
             return None;
         }
         if self.session.get().is_none() {
@@ -133,6 +145,10 @@ impl Client {
         if let Some(limit) = beside::silence_limit(silence_limit_s) {
             let _ = self.silence_limit.set(limit);
         }
+    }
+
+    fn is_anonymous(&self) -> bool {
+        matches!(self.caller, Caller::Anonymous | Caller::Unknown)
     }
 
     fn may(&self, rights: Rights, method: Method) -> bool {

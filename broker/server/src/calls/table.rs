@@ -56,6 +56,25 @@ pub(crate) enum Method {
     YieldResources,
 }
 
+impl Method {
+    /// Whether only the process that rules can do anything about it.
+    pub(crate) fn is_for_the_ruler(self) -> bool {
+        use Method::*;
+        matches!(
+            self,
+            AddEquipment
+                | ResetEquipment
+                | RestartSharing
+                | SetEquipment
+                | SetStacks
+                | SetWorkspaceProfile
+                | ShareHello
+                | ShareUpdate
+                | StartSharing
+        )
+    }
+}
+
 /// One row of the table.
 #[derive(Debug)]
 pub(crate) struct Rpc {

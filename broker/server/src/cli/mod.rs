@@ -36,7 +36,7 @@ struct Cli {
     /// Be the broker: say on stdout when it is ready, log to stderr
     #[arg(long)]
     foreground: bool,
-    /// Not yet possible: says what to do instead
+    /// Have a new process take over from the broker that runs; nobody notices, and new configuration counts
     #[arg(long)]
     restart: bool,
     /// End the broker and all its sessions
@@ -78,6 +78,9 @@ struct Cli {
     /// With --foreground: leave the terminal behind
     #[arg(long, hide = true)]
     detached: bool,
+    /// With --foreground: take over from the broker that runs
+    #[arg(long, hide = true)]
+    successor: bool,
 }
 
 /// What the program is to do.
@@ -183,8 +186,11 @@ impl Cli {
                 let launch = daemon::Launch { allow_root: self.allow_root, adopt_home: became };
                 daemon::start(&Daemon::broker(&paths), self.force, launch).map(drop)
             }
-            Action::Foreground => daemon::foreground(&paths, self.detached),
-            Action::Restart => daemon::restart(&Daemon::broker(&paths)),
+            Action::Foreground => daemon::foreground(&paths, self.detached, self.successor),
+            Action::Restart => {
+                let launch = daemon::Launch { allow_root: self.allow_root, adopt_home: became };
+                daemon::restart(&Daemon::broker(&paths), launch)
+            }
             Action::Stop => daemon::stop(&Daemon::broker(&paths)),
             Action::Hickup => daemon::hickup(&Daemon::broker(&paths)),
             Action::List => lists::print(&paths, true, self.admin.as_deref(), self.json),

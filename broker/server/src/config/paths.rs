@@ -135,6 +135,11 @@ impl Paths {
         self.run().join("ave-broker.pid")
     }
 
+    /// The socket at which the next process of this broker takes over from the one that runs.
+    pub fn handover_socket(&self) -> PathBuf {
+        self.run().join("handover")
+    }
+
     /// The file that names the port it really listens on.
     pub fn port_file(&self) -> PathBuf {
         self.run().join("port")

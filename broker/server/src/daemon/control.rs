@@ -83,13 +83,31 @@ pub(crate) struct Launch {
 /// Starts a daemon in the background, waits until it answers, and returns what it then says.
 pub(crate) fn start(daemon: &Daemon, force: bool, launch: Launch) -> Result<String, Failure> {
     clear_the_place(daemon, force)?;
+    launch_it(daemon, "start", &[], launch).map(|(_, said)| said)
+}
+
+/// Has a new process of this program take over from the one that runs, and waits until it has.
+pub(crate) fn restart(daemon: &Daemon, launch: Launch) -> Outcome {
+    running(daemon, "restart")?;
+    let (pid, _) = launch_it(daemon, "restart", &["--successor"], launch)?;
+    eprintln!("restarted pid = {pid}");
+    Ok(())
+}
+
+/// Starts a process in the background and waits until it answers: its number, and what it says.
+fn launch_it(
+    daemon: &Daemon,
+    verb: &str,
+    options: &[&str],
+    launch: Launch,
+) -> Result<(u32, String), Failure> {
     daemon.paths.make().map_err(Failure::of)?;
-    let could_not = |error: std::io::Error| Failure::of(format_args!("could not start: {error}"));
+    let could_not = |error: std::io::Error| Failure::of(format_args!("could not {verb}: {error}"));
     let log =
         OpenOptions::new().append(true).create(true).mode(0o600).open(&daemon.log_file).map_err(could_not)?;
     let written_before = log.metadata().map_err(could_not)?.len();
     let mut command = Command::new(std::env::current_exe().map_err(could_not)?);
-    command.args(["--foreground", "--detached", "--home"]).arg(daemon.paths.home());
+    command.args(["--foreground", "--detached", "--home"]).arg(daemon.paths.home()).args(options);
     if launch.allow_root {
         command.arg("--allow-root");
     }
@@ -98,18 +116,17 @@ pub(crate) fn start(daemon: &Daemon, force: bool, launch: Launch) -> Result<Stri
     }
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map_err(could_not)?;
-    let said = child.stdout.take().map(lines_of).ok_or_else(|| Failure::of("could not start: no stdout"))?;
+    let no_stdout = || Failure::of(format_args!("could not {verb}: no stdout"));
+    let said = child.stdout.take().map(lines_of).ok_or_else(no_stdout)?;
     match wait_until_ready(daemon, &said) {
-        Ready::Yes(line) => Ok(line),
+        Ready::Yes(line) => Ok((child.id(), line)),
         Ready::No(errors) => {
             let (status, noun) = (child.wait().map_err(could_not)?, daemon.noun);
             let code = ExitCode::of_status(status.code().filter(|code| *code != 0));
             if errors.is_empty() {
                 let tail = tail(daemon, written_before);
-                return Err(Failure::new(
-                    code,
-                    format_args!("could not start: {noun} ended with {status}{tail}"),
-                ));
+                let message = format!("could not {verb}: {noun} ended with {status}{tail}");
+                return Err(Failure::new(code, message));
             }
             Err(Failure::all(code, errors))
         }
@@ -117,15 +134,9 @@ pub(crate) fn start(daemon: &Daemon, force: bool, launch: Launch) -> Result<Stri
             let _ = child.kill();
             let _ = child.wait();
             let (limit, tail) = (START_LIMIT.as_secs(), tail(daemon, written_before));
-            Err(Failure::of(format_args!("could not start: no answer within {limit} s{tail}")))
+            Err(Failure::of(format_args!("could not {verb}: no answer within {limit} s{tail}")))
         }
     }
-}
-
-/// Says that this cannot be done yet.
-pub(crate) fn restart(daemon: &Daemon) -> Outcome {
-    running(daemon, "restart")?;
-    Err(Failure::of("could not restart: not possible yet. use --stop and --start, which ends all sessions"))
 }
 
 /// Ends the daemon: politely, then not.

@@ -36,7 +36,6 @@ impl ElderFile {
     ///
     /// # Errors
     /// If it cannot be written.
-    #[allow(dead_code)]
     pub(crate) fn take(paths: &Paths) -> io::Result<ElderFile> {
         let path = paths.run().join(format!("{PREFIX}{}", getpid()));
         let file = unnamed(&path, b"", 0o644)?;

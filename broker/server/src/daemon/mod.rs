@@ -4,23 +4,25 @@ mod control;
 pub(crate) mod elders;
 mod hickup;
 mod pid_file;
+mod post;
 
-use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use rustix::process::{Resource, getrlimit, setrlimit, setsid};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{ExitCode, Failure, Outcome, say};
-use crate::config::{Config, Paths, defaults, replace};
+use crate::bench::Start;
+use crate::cli::{ExitCode, Failure, Outcome};
+use crate::config::{Config, Paths, defaults};
 use crate::wiring;
 pub(crate) use control::{Daemon, Launch, hickup, restart, start, stop};
 pub use hickup::Hickup;
 pub(crate) use pid_file::PidFile;
+pub(crate) use post::Post;
 
 /// What a broker says when it answers, before its address.
 const READY: &str = "ave-broker listening on ";
@@ -28,8 +30,9 @@ const READY: &str = "ave-broker listening on ";
 /// How long what still runs on other threads may take after the broker has stopped.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// Is the broker until it is stopped. With `detached` it first leaves the terminal behind.
-pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
+/// Is the broker until it is stopped. With `detached` it first leaves the terminal behind; as `successor` it takes
+/// over from the one that runs.
+pub(crate) fn foreground(paths: &Paths, detached: bool, successor: bool) -> Outcome {
     let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
     if detached {
         leave_terminal().map_err(could_not)?;
@@ -48,19 +51,21 @@ pub(crate) fn foreground(paths: &Paths, detached: bool) -> Outcome {
     }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(could_not)?;
-    let outcome = runtime.block_on(serve(paths, config));
+    let outcome = runtime.block_on(serve(paths, config, successor));
     runtime.shutdown_timeout(END_LIMIT);
     outcome.inspect_err(|failure| error!(%failure, "failed"))
 }
 
-/// Serves under a PID file of its own. The signal handler comes first: whoever finds the number may use it.
-async fn serve(paths: &Paths, config: Config) -> Outcome {
-    let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
+/// Serves as the only broker of its home, or as the one that takes over from it. The signal handler comes first:
+/// whoever finds the number may use it.
+async fn serve(paths: &Paths, config: Config, successor: bool) -> Outcome {
+    let could_not = |error| Failure::of(format_args!("could not start: {error}"));
     let hickup = Hickup::new(paths.hickup()).map_err(could_not)?;
-    let taken = alone(paths, "could not start")?;
-    let served = wiring::serve(config, hickup, |address| announce(paths, address)).await;
-    let _ = fs::remove_file(paths.port_file());
-    drop(taken);
+    let (post, start) = match successor {
+        true => (Post::to_be_taken(paths), Start::After),
+        false => (Post::take(paths)?, Start::Fresh),
+    };
+    let served = wiring::serve(config, hickup, Arc::new(post), start).await;
     served.map_err(|error| Failure::of(format_args!("{error:#}")))
 }
 
@@ -73,13 +78,6 @@ pub(crate) fn alone(paths: &Paths, what: &str) -> Result<PidFile, Failure> {
         let message = format!("{what}: pid file {} exists (its broker is running)", pid_file.display());
         Failure::new(ExitCode::PidFile, message)
     })
-}
-
-/// Tells clients of this home the port, and whoever started the broker that it answers.
-fn announce(paths: &Paths, address: SocketAddr) -> anyhow::Result<()> {
-    replace(&paths.port_file(), format!("{}\n", address.port()).as_bytes(), 0o644)?;
-    say(format_args!("{READY}{address}"));
-    Ok(())
 }
 
 /// Leaves the terminal and the folder behind that it was started from.

@@ -70,6 +70,19 @@ impl PidFile {
         }
         Ok(None)
     }
+
+    /// Puts this process's number at `path` in place of another's, which has to know.
+    pub(crate) fn replace(path: &Path) -> io::Result<PidFile> {
+        let mine = unnamed(path, format!("{}\n", std::process::id()).as_bytes(), 0o644)?;
+        flock(mine.as_file(), FlockOperation::NonBlockingLockExclusive)?;
+        let file = mine.persist(path).map_err(|error| error.error)?;
+        Ok(PidFile { path: path.to_owned(), file })
+    }
+
+    /// Whether nobody has put another one in its place.
+    pub(crate) fn is_current(&self) -> bool {
+        is_at(&self.file, &self.path)
+    }
 }
 
 impl Drop for PidFile {

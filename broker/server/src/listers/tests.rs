@@ -34,7 +34,8 @@ impl Kitchen {
         let oven = json!({"type": "oven", "identity": "uid", "defaults": {"power_state": "online"}});
         let kinds = KindTable::new([serde_json::from_value(oven).unwrap()]);
         let kind = kinds.get("oven").unwrap().clone();
-        let (hub, handle) = Hub::new(Core::new(kinds, BrokerId(1)), Drivers::new(BTreeMap::new()));
+        let (hub, handle) =
+            Hub::new(Core::new(kinds, BrokerId(1)), Drivers::new(BTreeMap::new()), Arc::default());
         tokio::spawn(hub.run(CancellationToken::new()));
         Kitchen { folder: tempfile::tempdir().unwrap(), kind, hub: handle }
     }

@@ -15,19 +15,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ave_core::{Core, Event, Source};
-use ave_profile::{Address, BrokerId, KindTable, Profile};
+use ave_profile::{Address, BrokerId, Generation, KindTable, Profile};
 use ave_protocol::handshake::Secret;
 use serde_json::{Value, json};
 use tokio::io::duplex;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Paths};
 use crate::connection::{self, Entrance};
 use crate::drivers::Drivers;
 use crate::drivers::fake::{Fake, Story};
 use crate::gate;
+use crate::handover::{Elders, Reign};
 use crate::hub::Hub;
 use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
@@ -68,7 +70,7 @@ impl House {
         let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), json!(null)).await;
         let target = forward.map(|port| Address::new("127.0.0.1", port));
         house.site.hub.tell(Event::ForwardSet { target }).await;
-        tokio::spawn(gate::serve_broker(listener, house.site.clone()));
+        tokio::spawn(gate::serve_broker(Arc::new(listener), house.site.clone()));
         house
     }
 
@@ -85,7 +87,9 @@ impl House {
         let fake = Fake::default();
         let story = fake.story.clone();
         let drivers = Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)]));
-        let (hub, handle) = Hub::new(Core::new(kinds.clone(), BrokerId(port.into())), drivers.clone());
+        let elders = Arc::new(Elders::default());
+        let core = Core::new(kinds.clone(), BrokerId(port.into()));
+        let (hub, handle) = Hub::new(core, drivers.clone(), elders.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.run(stop.clone()));
         let config = Config::load(&paths).unwrap();
@@ -93,10 +97,14 @@ impl House {
             sharing: Sharing::new(&config.broker),
             config,
             kinds,
-            keys: Keys::new([
+            keys: Arc::new(Keys::new([
                 ("admin", &Secret::new(ADMIN.to_owned())),
                 ("share", &Secret::new(SHARE.to_owned())),
-            ]),
+            ])),
+            generation: Generation(1),
+            reign: Reign::default(),
+            elders,
+            connections: TaskTracker::new(),
             drivers,
             hub: handle,
             id: BrokerId(port.into()),

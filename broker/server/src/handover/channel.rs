@@ -1,0 +1,308 @@
+//! What two processes of one broker say to each other: whole messages over a UNIX socket, each with the file
+//! descriptors that belong to it. (Specification 7.1.)
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use ave_profile::{Generation, Identity, SessionId};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
+    listen, recvmsg, sendmsg, socket_with,
+};
+use rustix::process::{Pid, getuid};
+use serde::{Deserialize, Serialize};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Duration, timeout};
+
+/// The version of what is said here; processes of another one do not take over from each other.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// The longest message; what is longer travels as a file.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// The most descriptors of one message.
+const DESCRIPTORS_MAX: usize = 4;
+
+/// How long the other process may take nothing of what it is told.
+const SEND_LIMIT: Duration = Duration::from_secs(3);
+
+/// One message. The new process is the one that says `Hello`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Message {
+    /// A new process wants to take over.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// Its version, for people.
+        program: String,
+        /// The oldest and the newest version of snapshots that it reads.
+        snapshots: (u32, u32),
+    },
+    /// It may not.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The old process has frozen; this is its number.
+    Begin {
+        /// The old process.
+        generation: Generation,
+    },
+    /// A process that is older still, with the channel to it.
+    Elder {
+        /// That process.
+        generation: Generation,
+    },
+    /// All that the old process knows, as a file, and its listening socket.
+    Estate,
+    /// The new process could go on with that.
+    Ready,
+    /// It is to.
+    Yours,
+    /// It does.
+    Mine,
+    /// The old process has finished with a piece of one of its sessions.
+    Departed {
+        /// The session.
+        session: SessionId,
+        /// The piece.
+        item: Identity,
+        /// How closing went.
+        outcome: Result<(), String>,
+    },
+    /// The old process has nothing left of a session.
+    Ended {
+        /// The session.
+        session: SessionId,
+    },
+    /// The old process is to end a session.
+    Close {
+        /// The session.
+        session: SessionId,
+    },
+    /// Somebody has shown the key of a session of the old process, with the connection.
+    Proxy {
+        /// The session.
+        session: SessionId,
+        /// What was read of the connection after the key.
+        #[serde(with = "serde_bytes")]
+        read: Vec<u8>,
+    },
+    /// The old process is to end all its sessions, and itself.
+    Stop,
+    /// Is the old process alive?
+    Ping,
+    /// It is.
+    Pong,
+}
+
+/// A message and what came with it.
+pub(crate) type Received = (Message, Vec<OwnedFd>);
+
+/// One end of a conversation.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    socket: AsyncFd<OwnedFd>,
+}
+
+impl Channel {
+    /// Takes over one end. Needs a running runtime.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Channel> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Channel { socket: watched(socket)? })
+    }
+
+    /// Dials the process that listens at `path`.
+    pub(crate) fn dial(path: &Path) -> io::Result<Channel> {
+        let socket = unix_socket()?;
+        at(path, |address| connect(&socket, address))?;
+        Channel::new(socket)
+    }
+
+    /// The process at the other end: the one that listened or dialled, whoever has the end now.
+    pub(crate) fn peer(&self) -> io::Result<Pid> {
+        let peer = socket_peercred(self.socket.get_ref())?;
+        if peer.uid != getuid() && !peer.uid.is_root() {
+            return Err(io::Error::other(format!("wanted user {}, found {}", getuid(), peer.uid)));
+        }
+        Ok(peer.pid)
+    }
+
+    /// Says something.
+    ///
+    /// # Errors
+    /// If it is too long, or the other process has gone or takes nothing for three seconds.
+    pub(crate) async fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            return Err(io::Error::other(format!("a message of {} bytes is too long", bytes.len())));
+        }
+        let sending = self.socket.async_io(Interest::WRITABLE, |socket| {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+                return Err(io::Error::other("too many descriptors in one message"));
+            }
+            Ok(sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).map(drop)?)
+        });
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the other process takes nothing");
+        timeout(SEND_LIMIT, sending).await.map_err(late)?
+    }
+
+    /// The next message; `None` once the other process has gone. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// If what comes is no message.
+    pub(crate) async fn receive(&self) -> io::Result<Option<Received>> {
+        let mut bytes = vec![0; MESSAGE_BYTES_MAX];
+        let (length, descriptors) =
+            self.socket.async_io(Interest::READABLE, |socket| take(socket, &mut bytes)).await?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let message = rmp_serde::from_slice(&bytes[..length]).map_err(io::Error::other)?;
+        Ok(Some((message, descriptors)))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
+    }
+}
+
+fn take(socket: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("a message that is too long"));
+    }
+    Ok((received.bytes, descriptors))
+}
+
+/// Where a process waits for the one that is to take over. The socket is gone when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Door {
+    socket: AsyncFd<OwnedFd>,
+}
+
+impl Door {
+    /// Opens it, for this user alone; whatever was there before is replaced.
+    pub(crate) fn open(path: &Path) -> io::Result<Door> {
+        let socket = unix_socket()?;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Nobody gets in before the mode is set: nobody listens yet.
+        at(path, |address| bind(&socket, address))?;
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        listen(&socket, 4)?;
+        Ok(Door { socket: watched(socket)? })
+    }
+
+    /// The next one who comes in. Dropping the future loses nobody.
+    pub(crate) async fn accept(&self) -> io::Result<Channel> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let accepted =
+            self.socket.async_io(Interest::READABLE, |socket| Ok(accept_with(socket, flags)?)).await?;
+        Channel::new(accepted)
+    }
+}
+
+/// A descriptor that tasks can wait for. Needs a running runtime.
+#[expect(
+    deprecated,
+    reason = "what it warns of, a descriptor that changes while it is watched, an `OwnedFd` is not"
+)]
+pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(descriptor)
+}
+
+fn unix_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+}
+
+/// Names a socket by way of its folder: the kernel takes no path of more than 107 bytes.
+fn at<T>(path: &Path, call: impl FnOnce(&SocketAddrUnix) -> rustix::io::Result<T>) -> io::Result<T> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::other(format!("no place for a socket: {}", path.display())));
+    };
+    let folder = open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    Ok(call(&SocketAddrUnix::new(short)?)?)
+}
+
+#[cfg(test)]
+pub(crate) fn pair() -> (Channel, Channel) {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    (Channel::new(a).unwrap(), Channel::new(b).unwrap())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    #[tokio::test]
+    async fn messages_arrive_whole_with_what_belongs_to_them() {
+        let (a, b) = pair();
+        let (mut mine, theirs) = UnixStream::pair().unwrap();
+        let proxy = Message::Proxy { session: SessionId(7), read: vec![1, 2, 3] };
+        a.send(&proxy, &[theirs.as_fd()]).await.unwrap();
+        a.send(&Message::Ping, &[]).await.unwrap();
+        drop(theirs);
+        let (message, mut descriptors) = b.receive().await.unwrap().unwrap();
+        assert_eq!(message, proxy);
+        UnixStream::from(descriptors.remove(0)).write_all(b"x").unwrap();
+        let mut byte = [0];
+        mine.read_exact(&mut byte).unwrap();
+        assert_eq!(b.receive().await.unwrap().unwrap().0, Message::Ping);
+        drop(a);
+        assert!(b.receive().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_door_lets_in_who_has_the_same_user_and_its_path_may_be_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("x".repeat(200));
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("handover");
+        let door = Door::open(&path).unwrap();
+        let a = Channel::dial(&path).unwrap();
+        let b = door.accept().await.unwrap();
+        assert_eq!(b.peer().unwrap().as_raw_nonzero().get() as u32, std::process::id());
+        a.send(&Message::Ready, &[]).await.unwrap();
+        assert_eq!(b.receive().await.unwrap().unwrap().0, Message::Ready);
+        drop(Door::open(&path).unwrap()); // one that is left over is replaced
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_is_an_error_and_too_much_is_not_sent() {
+        let (a, b) = pair();
+        sendmsg(&a, &[IoSlice::new(b"nonsense")], &mut SendAncillaryBuffer::default(), SendFlags::empty())
+            .unwrap();
+        assert!(b.receive().await.is_err());
+        let long = vec![0; MESSAGE_BYTES_MAX + 1];
+        sendmsg(&a, &[IoSlice::new(&long)], &mut SendAncillaryBuffer::default(), SendFlags::empty()).unwrap();
+        assert!(b.receive().await.unwrap_err().to_string().contains("too long"));
+        let much = Message::Proxy { session: SessionId(7), read: long };
+        assert!(a.send(&much, &[]).await.is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! The older processes of this broker, which still serve the sessions they have: what they say reaches the hub,
+//! and what concerns their sessions reaches them. One that dies or hangs gives up what it held.
+//! (Specification 7.1.)
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ave_core::Event;
+use ave_profile::{Generation, SessionId};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::channel::{Channel, Message};
+use crate::hub::HubHandle;
+use crate::keys::Keys;
+
+/// How often an older process is asked whether it is alive.
+const PING_PERIOD: Duration = Duration::from_secs(3);
+
+/// How long it may say nothing; then nobody knows what its sessions do, and it is killed.
+const SILENCE_LIMIT: Duration = Duration::from_secs(12);
+
+/// How much may wait to be told to one.
+const ERRANDS_MAX: usize = 1024;
+
+/// One older process, and the way to it.
+#[derive(Debug)]
+pub(crate) struct Elder {
+    pub(crate) generation: Generation,
+    pub(crate) pid: Pid,
+    /// Names the process even when its number is used anew; `None` if it was dead already.
+    process: Option<OwnedFd>,
+    pub(crate) channel: Channel,
+}
+
+/// What to tell one.
+enum Errand {
+    Close(SessionId),
+    Proxy { session: SessionId, read: Vec<u8>, stream: OwnedFd },
+    Stop,
+}
+
+struct Way {
+    pid: Pid,
+    errands: mpsc::Sender<Errand>,
+}
+
+/// All older processes.
+#[derive(Default)]
+pub(crate) struct Elders {
+    ways: Mutex<BTreeMap<Generation, Way>>,
+    tasks: tokio::sync::Mutex<JoinSet<Option<Elder>>>,
+}
+
+impl Elder {
+    /// The process at the other end of a channel.
+    ///
+    /// # Errors
+    /// If it is another user's.
+    pub(crate) fn new(generation: Generation, channel: Channel) -> std::io::Result<Elder> {
+        let pid = channel.peer()?;
+        Ok(Elder { generation, pid, process: pidfd_open(pid, PidfdFlags::empty()).ok(), channel })
+    }
+
+    /// Ends it, whatever it does: the channel to it breaks.
+    pub(crate) fn kill(&self) {
+        let killed = self.process.as_ref().map(|process| pidfd_send_signal(process, Signal::KILL));
+        if let Some(Err(error)) = killed.filter(|killed| *killed != Err(Errno::SRCH)) {
+            warn!(pid = %self.pid, %error, "an older process cannot be killed");
+        }
+    }
+}
+
+impl Elders {
+    /// Attends to these from now on.
+    pub(crate) async fn attend(&self, elders: Vec<Elder>, hub: &HubHandle, keys: &Arc<Keys>) {
+        let mut tasks = self.tasks.lock().await;
+        for elder in elders {
+            let (errands, incoming) = mpsc::channel(ERRANDS_MAX);
+            self.ways().insert(elder.generation, Way { pid: elder.pid, errands });
+            tasks.spawn(attend(elder, incoming, hub.clone(), keys.clone()));
+        }
+    }
+
+    /// Attends to nobody any more; who is still there. What they say meanwhile waits in their channels.
+    pub(crate) async fn leave(&self) -> Vec<Elder> {
+        self.ways().clear(); // upon which the tasks end
+        let mut tasks = self.tasks.lock().await;
+        let mut left = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            left.extend(task.ok().flatten());
+        }
+        left.sort_by_key(|elder| elder.generation);
+        left
+    }
+
+    /// Has every one of them end, and waits until they have.
+    pub(crate) async fn stop(&self) {
+        let ways: Vec<_> = self.ways().values().map(|way| way.errands.clone()).collect();
+        for errands in ways {
+            let _ = errands.send(Errand::Stop).await;
+        }
+        let mut tasks = self.tasks.lock().await;
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Has one end a session.
+    pub(crate) fn close(&self, generation: Generation, session: SessionId) {
+        self.tell(generation, Errand::Close(session));
+    }
+
+    /// Passes a connection on to the process that serves this session.
+    pub(crate) fn pass(&self, generation: Generation, session: SessionId, read: Vec<u8>, stream: OwnedFd) {
+        self.tell(generation, Errand::Proxy { session, read, stream });
+    }
+
+    /// Which there are.
+    pub(crate) fn list(&self) -> Vec<(Generation, Pid)> {
+        self.ways().iter().map(|(generation, way)| (*generation, way.pid)).collect()
+    }
+
+    /// One that takes nothing is stuck, and will be found so.
+    fn tell(&self, generation: Generation, errand: Errand) {
+        let Some(way) = self.ways().get(&generation).map(|way| way.errands.clone()) else { return };
+        if way.try_send(errand).is_err() {
+            warn!(%generation, "an older process does not take what it is told");
+        }
+    }
+
+    fn ways(&self) -> MutexGuard<'_, BTreeMap<Generation, Way>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Attends to one until it is gone, or until nobody may send it on errands any more: then it is returned.
+async fn attend(
+    elder: Elder,
+    mut errands: mpsc::Receiver<Errand>,
+    hub: HubHandle,
+    keys: Arc<Keys>,
+) -> Option<Elder> {
+    let mut heard = Instant::now();
+    let mut ping_at = heard + PING_PERIOD;
+    let why = loop {
+        let told = tokio::select! {
+            errand = errands.recv() => match errand {
+                Some(errand) => tell(&elder.channel, errand).await,
+                None => return Some(elder),
+            },
+            received = elder.channel.receive() => match received {
+                Ok(Some((message, _))) => {
+                    heard = Instant::now();
+                    hear(message, &hub, &keys).await
+                }
+                Ok(None) => break "it has ended".to_owned(),
+                Err(error) => Err(error),
+            },
+            () = sleep_until(ping_at) => {
+                ping_at = Instant::now() + PING_PERIOD;
+                match heard.elapsed() > SILENCE_LIMIT {
+                    true => break format!("it said nothing for {} s", SILENCE_LIMIT.as_secs()),
+                    false => elder.channel.send(&Message::Ping, &[]).await,
+                }
+            }
+        };
+        if let Err(error) = told {
+            break error.to_string();
+        }
+    };
+    elder.kill();
+    let Elder { generation, pid, .. } = elder;
+    info!(%generation, %pid, why, "an older process is gone");
+    keys.forget_generation(generation);
+    let reason = format!("the process that lent it ({pid}) died before it was closed");
+    hub.tell(Event::GenerationLost { generation, reason }).await;
+    None
+}
+
+async fn tell(channel: &Channel, errand: Errand) -> std::io::Result<()> {
+    match errand {
+        Errand::Close(session) => channel.send(&Message::Close { session }, &[]).await,
+        Errand::Stop => channel.send(&Message::Stop, &[]).await,
+        Errand::Proxy { session, read, stream } => {
+            channel.send(&Message::Proxy { session, read }, &[stream.as_fd()]).await
+        }
+    }
+}
+
+async fn hear(message: Message, hub: &HubHandle, keys: &Keys) -> std::io::Result<()> {
+    match message {
+        Message::Departed { session, item, outcome } => {
+            hub.tell(Event::ElderClosed { session, item, outcome }).await;
+        }
+        Message::Ended { session } => {
+            hub.tell(Event::ElderEnded { session }).await;
+            keys.forget_elder(session);
+        }
+        Message::Pong => {}
+        other => return Err(std::io::Error::other(format!("wanted news of its sessions, found {other:?}"))),
+    }
+    Ok(())
+}

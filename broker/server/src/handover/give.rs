@@ -1,0 +1,282 @@
+//! The old process: freezes when another one has come that could go on, and thaws unless that one says that it
+//! does. (Specification 7.1.)
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ave_core::Snapshot;
+use ave_profile::SessionId;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, sleep, timeout};
+use tracing::{info, warn};
+
+use super::channel::{Channel, Door, Message, PROTOCOL, watched};
+use super::elders::Elder;
+use super::stillness::{Departure, Still};
+use super::{Estate, Phase, SessionKey};
+use crate::daemon::Post;
+use crate::daemon::elders::ElderFile;
+use crate::limits::ACCEPT_PAUSE;
+use crate::site::Site;
+
+/// How long requests that other brokers have been asked about may take to be answered: longer than any does.
+const STILL_WITHIN: Duration = Duration::from_secs(6);
+
+/// How long the new process may take for a word. Until then whoever asks for equipment waits.
+const WORD_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the system may take to remove a killed process.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long those who are told to connect anew may take to hear it.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
+/// The process that has taken over.
+pub(crate) struct Successor {
+    channel: Channel,
+    departures: mpsc::UnboundedReceiver<Departure>,
+    /// Says that this process still lives.
+    _elder: ElderFile,
+}
+
+/// What is told from the handover on, and the mark of a process that goes.
+type Going = (mpsc::UnboundedReceiver<Departure>, ElderFile);
+
+/// Waits for somebody to take over.
+pub(crate) struct Giver {
+    pub(crate) site: Arc<Site>,
+    pub(crate) post: Arc<Post>,
+    pub(crate) listener: Arc<TcpListener>,
+    pub(crate) door: Door,
+}
+
+impl Giver {
+    /// Returns once somebody has taken over. Who could not leaves no trace.
+    pub(crate) async fn run(self) -> Successor {
+        loop {
+            let channel = match self.door.accept().await {
+                Ok(channel) => channel,
+                Err(error) => {
+                    warn!(%error, "cannot hear who wants to take over");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            match self.meet(&channel).await {
+                Ok((departures, _elder)) => return Successor { channel, departures, _elder },
+                Err(error) => warn!(%error, "no other process has taken over"),
+            }
+        }
+    }
+
+    /// Hands over to whoever it is, or refuses.
+    async fn meet(&self, channel: &Channel) -> io::Result<Going> {
+        let pid = channel.peer()?;
+        let version = match self.common_version(hear(channel).await?) {
+            Ok(version) => version,
+            Err(reason) => {
+                channel.send(&Message::Refused { reason: reason.clone() }, &[]).await?;
+                return Err(io::Error::other(reason));
+            }
+        };
+        info!(%pid, "another process takes over");
+        self.site.reign.enter(Phase::Frozen);
+        let elders = self.site.elders.leave().await;
+        match self.hand_over((channel, pid), &elders, version).await {
+            Ok(going) => {
+                self.site.hub.settle(true).await;
+                self.site.reign.enter(Phase::Over);
+                Ok(going)
+            }
+            Err(error) => {
+                self.site.elders.attend(elders, &self.site.hub, &self.site.keys).await;
+                self.site.hub.settle(false).await;
+                self.site.reign.enter(Phase::Rules);
+                Err(error)
+            }
+        }
+    }
+
+    /// The newest version of snapshots that both programs know.
+    fn common_version(&self, message: Message) -> Result<u32, String> {
+        let Message::Hello { protocol, program, snapshots: (oldest, newest) } = message else {
+            return Err("wanted Hello first".to_owned());
+        };
+        if protocol != PROTOCOL {
+            return Err(format!(
+                "version {program} hands over by protocol {protocol}, this broker by {PROTOCOL}"
+            ));
+        }
+        if self.site.stop.is_cancelled() {
+            return Err("it is being stopped".to_owned());
+        }
+        let version = newest.min(Snapshot::NEWEST);
+        if version < oldest.max(Snapshot::OLDEST) {
+            let (ours_from, ours_to) = (Snapshot::OLDEST, Snapshot::NEWEST);
+            return Err(format!(
+                "version {program} reads snapshots of version {oldest} to {newest}, this broker ({}) writes \
+                 {ours_from} to {ours_to}. use --stop and --start, which ends all sessions",
+                env!("CARGO_PKG_VERSION")
+            ));
+        }
+        Ok(version)
+    }
+
+    async fn hand_over(
+        &self,
+        (channel, pid): (&Channel, Pid),
+        elders: &[Elder],
+        version: u32,
+    ) -> io::Result<Going> {
+        let still = timeout(STILL_WITHIN, self.site.hub.freeze()).await;
+        let late = |_| io::Error::other("a request is not answered yet; try again");
+        let Still { snapshot, sessions, departures } =
+            still.map_err(late)?.map_err(|refusal| io::Error::other(refusal.message))?;
+        let generation = self.site.generation;
+        channel.send(&Message::Begin { generation }, &[]).await?;
+        for elder in elders {
+            let message = Message::Elder { generation: elder.generation };
+            channel.send(&message, &[elder.channel.as_fd()]).await?;
+        }
+        let own = sessions.iter().map(|session| SessionKey {
+            session: session.id,
+            key: session.key.clone(),
+            generation,
+        });
+        let keys = own.chain(self.site.keys.elders()).collect();
+        let estate = Estate { snapshot, keys }.write(version)?;
+        channel.send(&Message::Estate, &[estate.as_fd(), self.listener.as_fd()]).await?;
+        expect(channel, &Message::Ready).await?;
+        let elder = ElderFile::take(&self.site.config.paths)?;
+        self.commit(channel, pid).await?;
+        Ok((departures, elder))
+    }
+
+    /// From the first word on the new process may rule: this one must not before it knows that the other
+    /// does not.
+    async fn commit(&self, channel: &Channel, pid: Pid) -> io::Result<()> {
+        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        let agreed = match channel.send(&Message::Yours, &[]).await {
+            Ok(()) => expect(channel, &Message::Mine).await,
+            failed => failed,
+        };
+        if agreed.is_err() {
+            // It has died, or will not do anything any more.
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+            let process = watched(process)?;
+            let _ = timeout(KILL_LIMIT, process.readable()).await;
+            self.post.reclaim(self.site.address.1)?;
+        }
+        agreed
+    }
+}
+
+/// What the new process says next.
+async fn hear(channel: &Channel) -> io::Result<Message> {
+    let silent = |_| io::Error::other(format!("the new process said nothing for {} s", WORD_LIMIT.as_secs()));
+    let received = timeout(WORD_LIMIT, channel.receive()).await.map_err(silent)??;
+    received.map(|(message, _)| message).ok_or_else(|| io::Error::other("the new process has ended"))
+}
+
+async fn expect(channel: &Channel, wanted: &Message) -> io::Result<()> {
+    match hear(channel).await? {
+        found if found == *wanted => Ok(()),
+        found => {
+            let found: String = format!("{found:?}").chars().take(100).collect();
+            Err(io::Error::other(format!("wanted {wanted:?}, found {found}")))
+        }
+    }
+}
+
+/// Serves the sessions of a process whose time is over, until all that it held is closed. `stop` follows the
+/// last of its guests, or a word of the process that rules, or that one's death: a crash of the broker ends all
+/// sessions.
+pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
+    let Successor { channel, mut departures, _elder } = successor;
+    let mut channel = Some(channel);
+    site.reign.guests.close();
+    let mut alone = false;
+    loop {
+        let said = tokio::select! {
+            departure = departures.recv() => match (departure, &channel) {
+                (None, _) => return, // the hub has closed everything
+                (Some(departure), Some(channel)) => channel.send(&message(departure), &[]).await,
+                (Some(_), None) => Ok(()),
+            },
+            received = receive(channel.as_ref()) => match received {
+                Ok(Some((message, descriptors))) => obey(&site, channel.as_ref(), message, descriptors).await,
+                Ok(None) => Err(io::Error::other("the process that rules has died")),
+                Err(error) => Err(error),
+            },
+            () = site.reign.guests.wait(), if !alone => {
+                alone = true;
+                info!("the last session has ended");
+                site.reign.farewell.cancel();
+                site.connections.close();
+                let _ = timeout(FAREWELL_LIMIT, site.connections.wait()).await;
+                site.stop.cancel();
+                Ok(())
+            }
+        };
+        if let Err(error) = said {
+            warn!(%error, "this process ends: nobody rules any more");
+            channel = None;
+            site.stop.cancel();
+        }
+    }
+}
+
+async fn receive(channel: Option<&Channel>) -> io::Result<Option<super::channel::Received>> {
+    match channel {
+        Some(channel) => channel.receive().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn message(departure: Departure) -> Message {
+    match departure {
+        Departure::Piece { session, item, outcome } => Message::Departed { session, item, outcome },
+        Departure::Session(session) => Message::Ended { session },
+    }
+}
+
+async fn obey(
+    site: &Arc<Site>,
+    channel: Option<&Channel>,
+    message: Message,
+    descriptors: Vec<std::os::fd::OwnedFd>,
+) -> io::Result<()> {
+    match message {
+        Message::Ping => match channel {
+            Some(channel) => channel.send(&Message::Pong, &[]).await,
+            None => Ok(()),
+        },
+        Message::Close { session } => {
+            end_session(site, session);
+            Ok(())
+        }
+        Message::Proxy { session, read } => {
+            let [stream] = descriptors.try_into().map_err(|_| io::Error::other("wanted a connection"))?;
+            let stream = std::net::TcpStream::from(stream);
+            stream.set_nonblocking(true)?;
+            crate::gate::admit(tokio::net::TcpStream::from_std(stream)?, session, read, site);
+            Ok(())
+        }
+        Message::Stop => {
+            site.stop.cancel();
+            Ok(())
+        }
+        other => Err(io::Error::other(format!("wanted a word of the process that rules, found {other:?}"))),
+    }
+}
+
+/// One that has ended already has told so.
+fn end_session(site: &Site, session: SessionId) {
+    if let Some(handle) = site.keys.handle(session) {
+        info!(%session, "closed by an administrator");
+        handle.end();
+    }
+}

@@ -1,0 +1,129 @@
+//! The new process: asks the old one for all it has, and rules once the old one says so.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result, anyhow, bail};
+use ave_core::Snapshot;
+use ave_profile::Generation;
+use tokio::time::{Duration, timeout};
+
+use super::channel::{Channel, Message, PROTOCOL, Received};
+use super::elders::Elder;
+use super::{Estate, SessionKey};
+use crate::config::Paths;
+
+/// How long the old process may take to freeze: requests that are under way are answered first.
+const FREEZE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it may take for any other word.
+const WORD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many older processes there may be.
+const ELDERS_MAX: usize = 100_000;
+
+/// The older processes, the last of which waits to hear whether this one could go on.
+#[derive(Debug)]
+pub(crate) struct Ancestry {
+    old: Elder,
+    elders: Vec<Elder>,
+}
+
+/// What a new process is given.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    /// Who gives it.
+    pub(crate) ancestry: Ancestry,
+    /// Where the broker listens.
+    pub(crate) listener: TcpListener,
+    /// What is lent.
+    pub(crate) snapshot: Snapshot,
+    /// The keys of sessions that older processes serve.
+    pub(crate) keys: Vec<SessionKey>,
+}
+
+/// Asks the old process of this home to freeze and to pass on what it has.
+///
+/// # Errors
+/// If there is none, or it refuses, hangs or says what cannot be understood. It then goes on.
+pub(crate) async fn ask(paths: &Paths) -> Result<Inheritance> {
+    let door = paths.handover_socket();
+    let channel = Channel::dial(&door).with_context(|| format!("no broker answers at {}", door.display()))?;
+    let hello = Message::Hello {
+        protocol: PROTOCOL,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        snapshots: (Snapshot::OLDEST, Snapshot::NEWEST),
+    };
+    channel.send(&hello, &[]).await.context("the running broker does not listen")?;
+    let generation = match hear(&channel, FREEZE_LIMIT).await? {
+        (Message::Begin { generation }, _) => generation,
+        (Message::Refused { reason }, _) => bail!("the running broker refuses: {reason}"),
+        (other, _) => return Err(unexpected("Begin", &other)),
+    };
+    let mut elders = Vec::new();
+    let descriptors = loop {
+        match hear(&channel, WORD_LIMIT).await? {
+            (Message::Elder { generation }, descriptors) if elders.len() < ELDERS_MAX => {
+                let [socket] = exactly(descriptors)?;
+                // One that has died meanwhile takes its sessions with it: its end is heard later.
+                elders.push(Elder::new(generation, Channel::new(socket)?).context("an older process")?);
+            }
+            (Message::Estate, descriptors) => break descriptors,
+            (other, _) => return Err(unexpected("Estate", &other)),
+        }
+    };
+    let [estate, listener] = exactly(descriptors)?;
+    let Estate { snapshot, keys } = Estate::read(estate).context("what the running broker passes on")?;
+    let old = Elder::new(generation, channel).context("the running broker")?;
+    Ok(Inheritance { ancestry: Ancestry { old, elders }, listener: listener.into(), snapshot, keys })
+}
+
+impl Ancestry {
+    /// This process's number.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.old.generation.0 + 1)
+    }
+
+    /// Says that this process could go on, and waits until it is to. From then on the old one does nothing
+    /// before it has heard [`Ancestry::rule`], or knows that this process is dead.
+    ///
+    /// # Errors
+    /// If the old one has changed its mind: it rules.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        self.old.channel.send(&Message::Ready, &[]).await.context("the running broker does not listen")?;
+        match hear(&self.old.channel, WORD_LIMIT).await? {
+            (Message::Yours, _) => Ok(()),
+            (other, _) => Err(unexpected("Yours", &other)),
+        }
+    }
+
+    /// Says that this process rules. If nobody is there to hear it, it rules all the same.
+    pub(crate) async fn rule(self) -> Vec<Elder> {
+        let Ancestry { old, mut elders } = self;
+        if let Err(error) = old.channel.send(&Message::Mine, &[]).await {
+            tracing::warn!(%error, "the process before died in the middle of the handover");
+        }
+        elders.push(old);
+        elders
+    }
+}
+
+async fn hear(channel: &Channel, limit: Duration) -> Result<Received> {
+    let received = timeout(limit, channel.receive()).await;
+    let received =
+        received.map_err(|_| anyhow!("the running broker said nothing for {} s", limit.as_secs()))?;
+    received
+        .context("the running broker")?
+        .ok_or_else(|| anyhow!("the running broker broke off the handover"))
+}
+
+fn unexpected(wanted: &str, found: &Message) -> anyhow::Error {
+    let found: String = format!("{found:?}").chars().take(100).collect();
+    anyhow!("the running broker speaks differently: wanted {wanted}, found {found}")
+}
+
+fn exactly<const N: usize>(descriptors: Vec<OwnedFd>) -> io::Result<[OwnedFd; N]> {
+    let found = descriptors.len();
+    descriptors.try_into().map_err(|_| io::Error::other(format!("wanted {N} descriptors, found {found}")))
+}
