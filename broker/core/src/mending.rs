@@ -38,9 +38,7 @@ impl Core {
         let mut effects = Vec::new();
         for item in due {
             self.plan_retry(&item, Some(self.now.after(RETRY_FIRST)));
-            if !self.succession.frozen {
-                effects.extend(self.reset_asked(item, None));
-            }
+            effects.extend(self.reset_asked(item, None));
         }
         effects
     }
@@ -76,6 +74,10 @@ impl Core {
 
     /// Has a broken piece reset, unless somebody still has it or it is being reset already.
     pub(crate) fn reset_asked(&mut self, item: Identity, request: Option<RequestId>) -> Option<Effect> {
+        if self.succession.frozen {
+            let outcome = Err(Refusal::restarting());
+            return request.map(|request| Effect::ResetAnswered { request, outcome });
+        }
         match self.resettable(&item) {
             Ok(known) => {
                 self.plan_retry(&item, None);
