@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ave_core::{Event, Report};
-use ave_profile::{AskId, RequestId, SessionId};
+use ave_core::{Event, Granted, Report};
+use ave_profile::{AskId, Identity, RequestId, SessionId};
 
 use crate::faults::Fault;
+use crate::handover::{Course, Step};
 use crate::sharing::Speaker;
+use crate::site::Pid;
 use crate::wire::{End, WireId};
 
 /// Simulated time since the run began, in microseconds.
@@ -18,7 +20,7 @@ pub(crate) const SECOND: Micros = 1_000_000;
 /// A place at the table of brokers.
 pub(crate) type SiteId = usize;
 
-/// Something that will happen, unless the broker it belongs to was started anew meanwhile.
+/// Something that will happen, unless the process it belongs to is gone by then.
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// An edge's word reaches the core.
@@ -43,17 +45,35 @@ pub(crate) enum Happening {
     Arrives(WireId, End),
     /// This end has heard nothing for too long, if the road is still as it was then.
     Silence(WireId, End, Option<u64>),
+    /// A reset is done, or did not help.
+    Reset { item: Identity, request: Option<RequestId>, well: bool },
+    /// A grant is in the journal.
+    Recorded { session: SessionId, request: RequestId, groups: Vec<Vec<Granted>> },
+    /// A word between the old process and the new one arrives.
+    Handover(Step, Course),
+    /// The new process dies.
+    HeirDies,
+    /// The old process freezes, if it can.
+    Freezes(Pid, Course),
+    /// The old process has waited long enough for the new one, or has seen it die.
+    NotTaken(Pid),
+    /// The old process hears that it has a successor.
+    Retires,
+    /// An older process sees that its successor is dead.
+    Orphaned,
+    /// What older processes have said reaches the one that lends.
+    Overheard(SiteId),
     /// A client does the next thing.
     Acts(usize),
     /// The world is unkind.
     Strikes(Fault),
 }
 
-/// A happening, and whose it is: a broker and which of its lives.
+/// A happening, and whose it is.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) happening: Happening,
-    pub(crate) of: Option<(SiteId, u32)>,
+    pub(crate) of: Option<Pid>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +85,7 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     /// What is entered first comes first among what happens at the same time.
-    pub(crate) fn enter(&mut self, after: Micros, of: Option<(SiteId, u32)>, happening: Happening) {
+    pub(crate) fn enter(&mut self, after: Micros, of: Option<Pid>, happening: Happening) {
         self.entered += 1;
         self.entries.insert((self.now + after, self.entered), Entry { happening, of });
     }
@@ -77,8 +97,9 @@ impl Agenda {
         Some(next.remove())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Whether nothing happens any more but that somebody looks at the clock.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.entries.values().all(|entry| matches!(entry.happening, Happening::Deadline))
     }
 
     pub(crate) fn pass(&mut self, until: Micros) {

@@ -9,6 +9,7 @@ use ave_profile::{Address, Identity, Profile, RefusalKind, Want};
 use crate::agenda::SiteId;
 use crate::client::Client;
 use crate::plan::{Remote, address, short};
+use crate::site::Broker;
 use crate::world::World;
 
 impl World {
@@ -23,7 +24,8 @@ impl World {
             .books
             .lent()
             .map(|(site, item, session)| {
-                let client = self.root(site, session);
+                let lender = self.lender(session);
+                let client = lender.and_then(|pid| self.root(pid, session));
                 (client.unwrap_or_else(|| panic!("{item} is held at site {site} for nobody")), item)
             })
             .collect();
@@ -36,8 +38,9 @@ impl World {
     /// Nobody is there any more: everything is free everywhere.
     pub(crate) fn check_emptiness(&self) {
         for (nth, site) in self.sites.iter().enumerate() {
-            let core = &site.core;
-            assert!(site.sessions.is_empty(), "sessions are left at site {nth}: {:?}", site.sessions);
+            assert!(site.elders.is_empty(), "older processes are left at site {nth}: {:?}", site.elders);
+            let Broker { core, sessions, .. } = self.broker(nth);
+            assert!(sessions.is_empty(), "sessions are left at site {nth}: {sessions:?}");
             assert!(core.allocations(None).is_empty(), "site {nth}: {:?}", core.allocations(None));
             assert!(core.collateral(None).is_empty(), "site {nth}: {:?}", core.collateral(None));
             let (known, free) = (self.names(core.equipment(None, None)), self.names(core.available(None)));
@@ -78,7 +81,7 @@ impl World {
     fn in_reach(&self, site: SiteId, list: impl Fn(&Core) -> Vec<Arc<Profile>>) -> BTreeSet<Identity> {
         let (mut next, mut been, mut found) = (Some(site), BTreeSet::new(), BTreeSet::new());
         while let Some(site) = next.filter(|site| been.insert(*site)) {
-            found.extend(self.names(list(&self.sites[site].core)));
+            found.extend(self.names(list(&self.broker(site).core)));
             next = match self.sites[site].plan.remote {
                 Remote::Forward(target) => Some(target),
                 _ => None,
@@ -94,19 +97,29 @@ impl World {
         nth
     }
 
+    /// The process that lends at a place of a whole network.
+    fn broker(&self, site: SiteId) -> &Broker {
+        &self.brokers[self.serving(site).expect("every broker runs")]
+    }
+
+    /// The sites whose brokers share with this one.
+    fn shares_of(&self, master: SiteId) -> Vec<SiteId> {
+        let all = (0..self.sites.len()).filter_map(|site| Some((site, self.serving(site)?)));
+        all.filter(|(_, pid)| self.master_of(*pid) == Some(master)).map(|(site, _)| site).collect()
+    }
+
     /// A master knows its shares and what each has.
     fn check_shares(&self, master: SiteId) {
-        let core = &self.sites[master].core;
-        let shares: Vec<SiteId> =
-            (0..self.sites.len()).filter(|site| self.master_of(*site) == Some(master)).collect();
+        let Broker { core, id: own, .. } = self.broker(master);
+        let shares = self.shares_of(master);
         let addresses: Vec<Address> = shares.iter().map(|share| address(*share)).collect();
         assert_eq!(core.shares(), addresses, "the shares of site {master}");
         for share in shares {
-            let id = self.sites[master].name();
+            let id = self.broker(master).name();
             let toward = Toward { address: Some(address(master)), broker: id };
-            let news = self.sites[share].core.news(Revision::default(), &toward, usize::MAX);
+            let news = self.broker(share).core.news(Revision::default(), &toward, usize::MAX);
             let (mut there, mut known) = (news.report.changed, core.shared_by(&address(share)));
-            there.retain(|piece| !piece.origin.path.contains(&self.sites[master].id));
+            there.retain(|piece| !piece.origin.path.contains(own));
             for pieces in [&mut there, &mut known] {
                 if id.is_none() || self.sites[share].plan.is_original {
                     pieces.iter_mut().for_each(|piece| piece.origin = Arc::default());
@@ -119,14 +132,13 @@ impl World {
 
     /// What a master lists as available is what is available where it is.
     fn check_availability(&self, master: SiteId) {
-        let site = &self.sites[master];
-        let own = |item: &Identity| {
-            site.plan.pieces.contains(item) || item.value.starts_with(&format!("site{master}-"))
-        };
-        let (mut listed, mut there) = (self.names(site.core.available(None)), BTreeSet::new());
+        let Broker { plan, core, .. } = self.broker(master);
+        let own =
+            |item: &Identity| plan.pieces.contains(item) || item.value.starts_with(&format!("site{master}-"));
+        let (mut listed, mut there) = (self.names(core.available(None)), BTreeSet::new());
         listed.retain(|item| !own(item));
-        for share in (0..self.sites.len()).filter(|share| self.master_of(*share) == Some(master)) {
-            there.extend(self.names(self.sites[share].core.available(None)));
+        for share in self.shares_of(master) {
+            there.extend(self.names(self.broker(share).core.available(None)));
         }
         there.retain(|item| !own(item));
         assert_eq!(listed, there, "what is available at site {master} and at its shares");

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ave_core::Granted;
 use ave_profile::{Identity, RequestId, SessionId};
 
 use crate::agenda::{Micros, SECOND, SiteId};
 use crate::plan::{SitePlan, allocations_max};
+use crate::site::Pid;
 use crate::wire::{LAG_MAX, SILENCE, WireId};
 
 /// How long a session may be left behind at each hop: until the silence is noticed, or the last message has
@@ -25,7 +27,7 @@ pub(crate) enum Asker {
 
 /// One request at one broker.
 struct Asked {
-    site: SiteId,
+    pid: Pid,
     at: Micros,
     by: Asker,
     state: State,
@@ -43,9 +45,13 @@ enum State {
 pub(crate) struct Books {
     /// Each piece that is driven, and for which sessions and which group of which request.
     lent: BTreeMap<(SiteId, Identity), BTreeMap<SessionId, (RequestId, usize)>>,
+    /// What was left as it was, and has not been reset since.
+    dirty: BTreeSet<(SiteId, Identity)>,
+    /// The number of each piece's last grant.
+    numbers: BTreeMap<(SiteId, Identity), u64>,
     requests: Vec<Asked>,
     waiting: BTreeSet<RequestId>,
-    adrift: BTreeMap<(SiteId, SessionId), Micros>,
+    adrift: BTreeMap<SessionId, Micros>,
     pub(crate) now: Micros,
 }
 
@@ -57,8 +63,12 @@ impl Books {
         site: SiteId,
         session: SessionId,
         what_for: (RequestId, usize),
-        item: &Identity,
+        Granted { item, number, .. }: &Granted,
     ) {
+        // Of what several may hold at once, a grant that waits for another broker may be overtaken.
+        let last = self.numbers.insert((site, item.clone()), *number).unwrap_or_default();
+        assert!(last < *number || allocations_max(item) > 1, "grant {number} of {item} after {last}");
+        assert!(!self.dirty.contains(&(site, item.clone())), "{item} is lent as somebody left it");
         let holders = self.lent.entry((site, item.clone())).or_default();
         assert!(holders.insert(session, what_for).is_none(), "{item} is lent twice to {session}");
         assert!(holders.len() <= allocations_max(item), "{item} is lent to {holders:?}");
@@ -72,12 +82,33 @@ impl Books {
     }
 
     /// A piece is closed.
-    pub(crate) fn give_back(&mut self, site: SiteId, session: SessionId, item: &Identity) {
+    pub(crate) fn give_back(&mut self, site: SiteId, session: SessionId, item: &Identity, well: bool) {
         let key = (site, item.clone());
         let holders = self.lent.get_mut(&key);
         let given = holders.and_then(|holders| holders.remove(&session));
         assert!(given.is_some(), "{item} is closed for {session}, who does not have it");
         self.lent.retain(|_, holders| !holders.is_empty());
+        if !well {
+            self.dirty.insert((site, item.clone()));
+        }
+    }
+
+    /// A piece has been reset.
+    pub(crate) fn clean(&mut self, site: SiteId, item: &Identity) {
+        self.check_idle(site, item);
+        self.dirty.remove(&(site, item.clone()));
+    }
+
+    /// Nobody resets what is driven for somebody.
+    pub(crate) fn check_idle(&self, site: SiteId, item: &Identity) {
+        let holders = self.lent.get(&(site, item.clone()));
+        assert!(holders.is_none(), "{item} is reset, but driven for {holders:?}");
+    }
+
+    /// A machine was without power: nothing is left of what was driven there, and nobody knows a number.
+    pub(crate) fn cold(&mut self, site: SiteId) {
+        self.dirty.retain(|(at, _)| *at != site);
+        self.numbers.retain(|(at, _), _| *at != site);
     }
 
     /// Whether a piece is driven for a session.
@@ -90,9 +121,9 @@ impl Books {
         self.lent.iter().flat_map(|((site, item), holders)| holders.keys().map(move |by| (*site, item, *by)))
     }
 
-    pub(crate) fn asked(&mut self, site: SiteId, by: Asker) -> RequestId {
+    pub(crate) fn asked(&mut self, pid: Pid, by: Asker) -> RequestId {
         let request = RequestId(self.requests.len() as u64);
-        self.requests.push(Asked { site, at: self.now, by, state: State::Waiting });
+        self.requests.push(Asked { pid, at: self.now, by, state: State::Waiting });
         self.waiting.insert(request);
         request
     }
@@ -110,11 +141,16 @@ impl Books {
         self.void(|asked| asked.by == by);
     }
 
-    /// A broker is no more, nor is anything it was doing.
-    pub(crate) fn forget(&mut self, site: SiteId) {
-        self.void(|asked| asked.site == site);
-        self.lent.retain(|(at, _), _| *at != site);
-        self.adrift.retain(|(at, _), _| *at != site);
+    /// A process is no more, nor is anything it was doing for these sessions.
+    pub(crate) fn forget(&mut self, pid: Pid, sessions: &BTreeSet<SessionId>) {
+        self.void(|asked| asked.pid == pid);
+        for (piece, holders) in &mut self.lent {
+            if holders.extract_if(.., |session, _| sessions.contains(session)).count() > 0 {
+                self.dirty.insert(piece.clone());
+            }
+        }
+        self.lent.retain(|_, holders| !holders.is_empty());
+        self.adrift.retain(|session, _| !sessions.contains(session));
     }
 
     fn void(&mut self, which: impl Fn(&Asked) -> bool) {
@@ -140,15 +176,15 @@ impl Books {
             let waited = self.now - asked.at;
             assert!(
                 waited <= ANSWER_MAX,
-                "{request:?} of {:?} at site {} is not answered",
+                "{request:?} of {:?} by broker {} is not answered",
                 asked.by,
-                asked.site
+                asked.pid
             );
         }
     }
 
     /// No session outlives for long the one it is for.
-    pub(crate) fn check_adrift(&mut self, adrift: Vec<(SiteId, SessionId)>) {
+    pub(crate) fn check_adrift(&mut self, adrift: Vec<SessionId>) {
         self.adrift.retain(|known, _| adrift.contains(known));
         for session in adrift {
             let since = *self.adrift.entry(session).or_insert(self.now);

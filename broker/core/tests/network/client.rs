@@ -8,11 +8,14 @@ use ave_profile::{Identity, Profile, Refusal, RefusalKind, SessionId, Want};
 use crate::agenda::{Happening, MILLISECOND, SECOND, SiteId};
 use crate::books::Asker;
 use crate::session::Answer;
+use crate::site::Pid;
 use crate::world::World;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
     pub(crate) site: SiteId,
+    /// The process its connection has led it to, if it has a session.
+    pub(crate) pid: Pid,
     pub(crate) session: Option<SessionId>,
     pub(crate) waiting: bool,
     /// What it asked for last.
@@ -38,7 +41,7 @@ impl World {
             self.dice.among(1..6 * SECOND)
         };
         self.agenda.enter(pause, None, Happening::Acts(nth));
-        if !self.sites[site].is_running() {
+        if self.clients[nth].session.is_none() && self.serving(site).is_none() {
             return;
         }
         self.clients[nth].deeds -= 1;
@@ -60,20 +63,21 @@ impl World {
 
     pub(crate) fn gets(&mut self, nth: usize, wants: Want) {
         let site = self.clients[nth].site;
-        let session = match self.clients[nth].session {
-            Some(session) => session,
-            None => self.open_session(site, Asker::Client(nth)),
-        };
+        if self.clients[nth].session.is_none() {
+            let Some(pid) = self.serving(site) else { return };
+            self.clients[nth].pid = pid;
+            self.clients[nth].session = Some(self.open_session(pid, Asker::Client(nth)));
+        }
+        let Client { pid, session: Some(session), .. } = self.clients[nth] else { return };
         let crossed = self.clients.iter().any(|other| other.waiting && cross(&wants, &other.wants));
         let crossing = "two clients wanted the same two pieces of two sites the other way round";
         self.seen.mark(crossing, crossed);
         let want = Ok(wants.clone());
         self.clients[nth].wants = wants;
-        self.clients[nth].session = Some(session);
         self.clients[nth].waiting = true;
-        let request = self.books.asked(site, Asker::Client(nth));
+        let request = self.books.asked(pid, Asker::Client(nth));
         let nonce = self.dice.number();
-        self.say(site, Event::Asked { session, request, want, nonce, via: Vec::new() });
+        self.say(pid, Event::Asked { session, request, want, nonce, via: Vec::new() });
     }
 
     /// At the broker, then at the session; or at once at the session.
@@ -96,17 +100,17 @@ impl World {
     }
 
     fn yields(&mut self, nth: usize, door: Door, profiles: Vec<Profile>) {
-        let Client { site, session: Some(session), .. } = self.clients[nth] else { return };
+        let Client { pid, session: Some(session), .. } = self.clients[nth] else { return };
         self.clients[nth].waiting = true;
-        let request = self.books.asked(site, Asker::Client(nth));
-        self.say(site, Event::Yielded { session, request, door, profiles });
+        let request = self.books.asked(pid, Asker::Client(nth));
+        self.say(pid, Event::Yielded { session, request, door, profiles });
     }
 
     /// The script ends, or is killed.
     pub(crate) fn leaves(&mut self, nth: usize) {
-        let Client { site, session: Some(session), .. } = self.clients[nth] else { return };
+        let Client { pid, session: Some(session), .. } = self.clients[nth] else { return };
         self.forgets(nth);
-        self.say(site, Event::SessionEnded { session });
+        self.say(pid, Event::SessionEnded { session });
     }
 
     /// Its broker, or its session, is gone.

@@ -28,6 +28,8 @@ pub(crate) struct SitePlan {
     pub(crate) is_original: bool,
     /// How long the broker leaves the word of an edge waiting.
     pub(crate) inbox: Micros,
+    /// How long it takes until a word is in the journal.
+    pub(crate) disk: Micros,
 }
 
 /// A network.
@@ -98,6 +100,7 @@ impl Plan {
                     is_original: shape < 2 && dice.percent(20),
                     remote: remote(dice, shape, site, count),
                     inbox: *dice.pick(&[1, 20, 5 * MILLISECOND]),
+                    disk: *dice.pick(&[1, 50, 20 * MILLISECOND]),
                 }
             })
             .collect();

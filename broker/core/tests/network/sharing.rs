@@ -10,7 +10,7 @@ use ave_profile::{BrokerId, LinkId, RequestId};
 use crate::agenda::{Happening, MILLISECOND, Micros, SECOND, SiteId};
 use crate::books::Asker;
 use crate::plan::{Remote, address};
-use crate::site::Site;
+use crate::site::{Broker, Pid};
 use crate::wire::{End, Message, Role, WireId};
 use crate::world::World;
 
@@ -44,6 +44,8 @@ pub(crate) struct Notifier {
     master: Option<Option<BrokerId>>,
     /// How far it has told, if it has told anything over this connection.
     told: Option<Revision>,
+    /// What the core had come to when all of it was told.
+    seen: Option<Revision>,
     /// What is on its way.
     telling: Option<News>,
     /// When the next report may go.
@@ -52,60 +54,67 @@ pub(crate) struct Notifier {
     pause: Micros,
 }
 
+impl Notifier {
+    /// One that says nothing any more.
+    pub(crate) fn stopped() -> Notifier {
+        Notifier { stopped: true, ..Notifier::default() }
+    }
+}
+
 impl World {
-    /// Whom a site's broker shares with.
-    pub(crate) fn master_of(&self, site: SiteId) -> Option<SiteId> {
-        match self.sites[site].plan.remote {
-            Remote::Share(master) if !self.sites[site].notifier.stopped => Some(master),
+    /// Whom a broker shares with.
+    pub(crate) fn master_of(&self, pid: Pid) -> Option<SiteId> {
+        match self.brokers[pid].plan.remote {
+            Remote::Share(master) if !self.brokers[pid].notifier.stopped => Some(master),
             _ => None,
         }
     }
 
-    pub(crate) fn notifier_dials(&mut self, site: SiteId) {
-        let Some(master) = self.master_of(site) else { return };
-        if self.sites[site].notifier.wire.is_some() {
+    pub(crate) fn notifier_dials(&mut self, pid: Pid) {
+        let Some(master) = self.master_of(pid) else { return };
+        if self.brokers[pid].notifier.wire.is_some() {
             return;
         }
-        let wire = self.dial(site, master, Role::Notifier);
-        self.sites[site].notifier.wire = Some(wire);
-        self.later(site, DIAL_LIMIT, Happening::NotifierTooLate(wire));
+        let wire = self.dial(pid, master, Role::Notifier);
+        self.brokers[pid].notifier.wire = Some(wire);
+        self.later(pid, DIAL_LIMIT, Happening::NotifierTooLate(wire));
     }
 
-    pub(crate) fn notifier_too_late(&mut self, site: SiteId, wire: WireId) {
-        let notifier = &self.sites[site].notifier;
+    pub(crate) fn notifier_too_late(&mut self, pid: Pid, wire: WireId) {
+        let notifier = &self.brokers[pid].notifier;
         if notifier.wire == Some(wire) && notifier.master.is_none() {
             self.hang_up(wire, End::Dialer);
-            self.notifier_is_lost(site);
+            self.notifier_is_lost(pid);
         }
     }
 
-    pub(crate) fn notifier_is_lost(&mut self, site: SiteId) {
-        let notifier = &mut self.sites[site].notifier;
+    pub(crate) fn notifier_is_lost(&mut self, pid: Pid) {
+        let notifier = &mut self.brokers[pid].notifier;
         notifier.wire = None;
         notifier.telling = None;
         let pause = notifier.pause.clamp(PAUSE_MIN, PAUSE_MAX);
         notifier.pause = if notifier.master.take().is_some() { PAUSE_MIN } else { pause * 2 };
-        self.later(site, pause, Happening::NotifierDials);
+        self.later(pid, pause, Happening::NotifierDials);
     }
 
     /// An administrator stops sharing, or starts it.
-    pub(crate) fn set_sharing(&mut self, site: SiteId, on: bool) {
-        self.sites[site].notifier.stopped = !on;
+    pub(crate) fn set_sharing(&mut self, pid: Pid, on: bool) {
+        self.brokers[pid].notifier.stopped = !on;
         if on {
-            self.later(site, 0, Happening::NotifierDials);
-        } else if let Some(wire) = self.sites[site].notifier.wire {
+            self.later(pid, 0, Happening::NotifierDials);
+        } else if let Some(wire) = self.brokers[pid].notifier.wire {
             self.hang_up(wire, End::Dialer);
-            self.notifier_is_lost(site);
+            self.notifier_is_lost(pid);
         }
     }
 
-    pub(crate) fn notifier_hears(&mut self, site: SiteId, message: Message) {
+    pub(crate) fn notifier_hears(&mut self, pid: Pid, message: Message) {
         let now = self.agenda.now;
-        let notifier = &mut self.sites[site].notifier;
+        let notifier = &mut self.brokers[pid].notifier;
         match message {
             Message::Welcome(master) => {
                 notifier.master = Some(master);
-                notifier.told = None;
+                (notifier.told, notifier.seen) = (None, None);
                 notifier.next = now;
             }
             Message::Noted => {
@@ -115,23 +124,23 @@ impl World {
             }
             message => panic!("not what a master says: {message:?}"),
         }
-        self.report(site);
+        self.report(pid);
     }
 
     /// Something may have changed, or may be said again.
-    pub(crate) fn report(&mut self, site: SiteId) {
+    pub(crate) fn report(&mut self, pid: Pid) {
         let now = self.agenda.now;
-        let Site { notifier, core, plan, .. } = &mut self.sites[site];
+        let Broker { notifier, core, plan, .. } = &mut self.brokers[pid];
         let (Remote::Share(address_of), Some(master), None) =
             (&plan.remote, notifier.master, &notifier.telling)
         else {
             return;
         };
-        let Some(wire) = notifier.wire.filter(|_| notifier.told != Some(core.revision())) else { return };
+        let Some(wire) = notifier.wire.filter(|_| notifier.seen != Some(core.revision())) else { return };
         if now < notifier.next {
             if !std::mem::replace(&mut notifier.planned, true) {
                 let after = notifier.next - now;
-                self.later(site, after, Happening::NotifierReports);
+                self.later(pid, after, Happening::NotifierReports);
             }
             return;
         }
@@ -141,10 +150,11 @@ impl World {
         } else {
             core.news(notifier.told.unwrap_or_default(), &toward, PIECES_MAX)
         };
+        notifier.seen = (!news.more).then(|| core.revision());
         if !news.afresh && news.report == Report::default() {
             notifier.told = Some(news.upto);
             return if news.more {
-                self.report(site)
+                self.report(pid)
             };
         }
         notifier.next = now + REPORT_EVERY;
@@ -153,58 +163,58 @@ impl World {
         self.send(wire, End::Dialer, message);
     }
 
-    pub(crate) fn may_report(&mut self, site: SiteId) {
-        self.sites[site].notifier.planned = false;
-        self.report(site);
+    pub(crate) fn may_report(&mut self, pid: Pid) {
+        self.brokers[pid].notifier.planned = false;
+        self.report(pid);
     }
 
     /// A share reports. Before a whole list is compared with what is known, the core hears over which
     /// connection the share speaks now: from then on the end of an older one takes nothing away.
-    pub(crate) fn share_says(&mut self, site: SiteId, wire: WireId, of: Speaker, message: Message) {
+    pub(crate) fn share_says(&mut self, pid: Pid, wire: WireId, of: Speaker, message: Message) {
         let Message::Update { whole, report } = message else { panic!("not what a share says: {message:?}") };
-        let request = self.books.asked(site, Asker::Wire(wire));
+        let request = self.books.asked(pid, Asker::Wire(wire));
         if whole {
-            self.say(site, shared(of, Report::default(), None));
-            self.later(site, self.sites[site].plan.inbox, Happening::Compared { of, report, request });
+            self.say(pid, shared(of, Report::default(), None));
+            self.later(pid, self.brokers[pid].plan.inbox, Happening::Compared { of, report, request });
         } else {
-            self.tell_in_parts(site, of, report, request);
+            self.tell_in_parts(pid, of, report, request);
         }
     }
 
     /// A whole list is compared with what is known.
-    pub(crate) fn compared(&mut self, site: SiteId, of: Speaker, mut report: Report, request: RequestId) {
-        let known = self.sites[site].core.shared_by(&address(of.share));
+    pub(crate) fn compared(&mut self, pid: Pid, of: Speaker, mut report: Report, request: RequestId) {
+        let known = self.brokers[pid].core.shared_by(&address(of.share));
         self.seen.mark("a whole list met an older one", !known.is_empty());
         let item = |piece: &SharedPiece| self.kinds.identity(&piece.profile);
         let listed: BTreeSet<_> = report.changed.iter().filter_map(item).collect();
         report.gone = known.iter().filter_map(item).filter(|item| !listed.contains(item)).collect();
         report.changed.retain(|piece| !known.contains(piece));
-        self.tell_in_parts(site, of, report, request);
+        self.tell_in_parts(pid, of, report, request);
     }
 
     /// Tells a long report as the edges do, a few pieces at a time.
-    fn tell_in_parts(&mut self, site: SiteId, of: Speaker, mut report: Report, request: RequestId) {
+    fn tell_in_parts(&mut self, pid: Pid, of: Speaker, mut report: Report, request: RequestId) {
         while report.changed.len() > PIECES_MAX {
             let changed = report.changed.drain(..PIECES_MAX).collect();
-            self.say(site, shared(of, Report { changed, ..Report::default() }, None));
+            self.say(pid, shared(of, Report { changed, ..Report::default() }, None));
         }
-        self.say(site, shared(of, report, Some(request)));
+        self.say(pid, shared(of, report, Some(request)));
     }
 
     /// `Effect::Reported`
-    pub(crate) fn report_is_noted(&mut self, site: SiteId, request: RequestId) {
+    pub(crate) fn report_is_noted(&mut self, pid: Pid, request: RequestId) {
         if let Some(Asker::Wire(wire)) = self.books.answered(request) {
-            self.note(site, || format!("notes what wire {wire} brought"));
+            self.note(pid, || format!("notes what wire {wire} brought"));
             self.send(wire, End::Host, Message::Noted);
         }
     }
 
     /// `Effect::CutLink`
-    pub(crate) fn cut_link(&mut self, site: SiteId, link: LinkId) {
+    pub(crate) fn cut_link(&mut self, pid: Pid, link: LinkId) {
         self.seen.mark("a share was dropped", true);
         let wire = link.0 as WireId;
         self.hang_up(wire, End::Host);
-        self.say(site, Event::ShareLost { link });
+        self.say(pid, Event::ShareLost { link });
     }
 }
 

@@ -8,7 +8,7 @@ use ave_profile::{Address, BrokerId, LinkId, Profile, Refusal, SessionId};
 
 use crate::agenda::{Happening, MILLISECOND, Micros, SECOND, SiteId};
 use crate::sharing::Speaker;
-use crate::site::Site;
+use crate::site::Pid;
 use crate::world::World;
 
 /// After how long an end gives up that has heard nothing.
@@ -64,6 +64,8 @@ pub(crate) enum Role {
 #[derive(Clone, Debug)]
 pub(crate) struct Stub {
     pub(crate) site: SiteId,
+    /// The process that has this end, while there is a role.
+    pub(crate) pid: Pid,
     /// `None` until it is accepted, and after it was closed.
     pub(crate) role: Option<Role>,
     incoming: VecDeque<Message>,
@@ -111,11 +113,11 @@ impl Wire {
 
 impl World {
     /// Begins a connection; the other end hears of it with the first message.
-    pub(crate) fn dial(&mut self, from: SiteId, to: SiteId, role: Role) -> WireId {
-        let stub = |site, role| Stub { site, role, incoming: VecDeque::new(), held_back: 0, latest: 0 };
-        self.wires.push(Wire { ends: [stub(from, Some(role)), stub(to, None)] });
+    pub(crate) fn dial(&mut self, pid: Pid, to: SiteId, role: Role) -> WireId {
+        let stub = |site, role| Stub { site, pid, role, incoming: VecDeque::new(), held_back: 0, latest: 0 };
+        self.wires.push(Wire { ends: [stub(self.brokers[pid].site, Some(role)), stub(to, None)] });
         let wire = self.wires.len() - 1;
-        self.send(wire, End::Dialer, Message::Hello(self.sites[from].name()));
+        self.send(wire, End::Dialer, Message::Hello(self.brokers[pid].name()));
         wire
     }
 
@@ -156,52 +158,63 @@ impl World {
             return;
         }
         let stub = self.wires[wire].end_mut(end);
-        let site = stub.site;
+        let (site, pid) = (stub.site, stub.pid);
         let message = stub.incoming.pop_front().expect("one message for each arrival");
         let role = stub.role.clone();
-        if !self.sites.get(site).is_some_and(Site::is_powered) {
+        if !self.sites.get(site).is_some_and(|site| site.is_powered) {
             return;
         }
-        self.note(site, || format!("wire {wire} brings {message:?}"));
+        self.note(pid, || format!("wire {wire} brings {message:?}"));
         match (role, message) {
             (Some(_), Message::Closed) => self.lose(wire, end),
-            (None, Message::Closed) => {}
-            (None, Message::Hello(broker)) if self.sites[site].is_running() => self.accept(wire, broker),
+            (None, Message::Closed) => self.sites[site].queue.retain(|(waiting, _)| *waiting != wire),
+            (None, Message::Hello(broker)) if self.sites[site].pid.is_some() => {
+                self.sites[site].queue.push((wire, broker));
+                self.accept_all(site);
+            }
             (None, _) => self.send(wire, end, Message::Closed),
-            (Some(role), message) => self.hear(wire, site, role, message),
+            (Some(role), message) => self.hear(wire, pid, role, message),
         }
     }
 
-    fn accept(&mut self, wire: WireId, broker: Option<BrokerId>) {
-        let site = self.wires[wire].end(End::Host).site;
+    /// Whoever serves there accepts all that wait to be accepted.
+    pub(crate) fn accept_all(&mut self, site: SiteId) {
+        let Some(pid) = self.serving(site) else { return };
+        for (wire, broker) in std::mem::take(&mut self.sites[site].queue) {
+            self.accept(wire, pid, broker);
+        }
+    }
+
+    fn accept(&mut self, wire: WireId, pid: Pid, broker: Option<BrokerId>) {
         let Stub { site: share, role, .. } = self.wires[wire].end(End::Dialer);
         let role = match role {
             Some(Role::Notifier) => Role::Share(Speaker { share: *share, link: LinkId(wire as u64), broker }),
             _ => Role::Visitor(None),
         };
-        self.wires[wire].end_mut(End::Host).role = Some(role);
-        let name = self.sites[site].name();
+        let stub = self.wires[wire].end_mut(End::Host);
+        (stub.pid, stub.role) = (pid, Some(role));
+        let name = self.brokers[pid].name();
         self.send(wire, End::Host, Message::Welcome(name));
     }
 
-    fn hear(&mut self, wire: WireId, site: SiteId, role: Role, message: Message) {
+    fn hear(&mut self, wire: WireId, pid: Pid, role: Role, message: Message) {
         match role {
-            Role::Link(session, peer) => self.link_hears(site, session, &peer, message),
-            Role::Visitor(session) => self.visitor_says(site, wire, session, message),
-            Role::Notifier => self.notifier_hears(site, message),
-            Role::Share(of) => self.share_says(site, wire, of, message),
+            Role::Link(session, peer) => self.link_hears(pid, session, &peer, message),
+            Role::Visitor(session) => self.visitor_says(pid, wire, session, message),
+            Role::Notifier => self.notifier_hears(pid, message),
+            Role::Share(of) => self.share_says(pid, wire, of, message),
         }
     }
 
     /// This end learns that the connection is over.
     pub(crate) fn lose(&mut self, wire: WireId, end: End) {
         let stub = self.wires[wire].end_mut(end);
-        let site = stub.site;
+        let pid = stub.pid;
         match stub.role.take() {
-            Some(Role::Link(session, peer)) => self.link_is_lost(site, session, &peer),
-            Some(Role::Visitor(Some(session))) => self.visitor_is_gone(site, session),
-            Some(Role::Notifier) => self.notifier_is_lost(site),
-            Some(Role::Share(of)) => self.say(site, Event::ShareLost { link: of.link }),
+            Some(Role::Link(session, peer)) => self.link_is_lost(pid, session, &peer),
+            Some(Role::Visitor(Some(session))) => self.visitor_is_gone(pid, session),
+            Some(Role::Notifier) => self.notifier_is_lost(pid),
+            Some(Role::Share(of)) => self.say(pid, Event::ShareLost { link: of.link }),
             Some(Role::Visitor(None)) | None => {}
         }
     }
