@@ -13,7 +13,7 @@ import pytest
 
 from ave.broker import Broker
 from ave.exceptions import AveException
-from ave.network.exceptions import ConnectionTimeout
+from ave.network.exceptions import ConnectionClosed, ConnectionTimeout
 from conftest import KEYS, Lab, wait_for
 from hosts import Host, Network
 
@@ -29,6 +29,8 @@ SPARE = {**ANY, "pretty": "spare"}  # the second piece of branch, which is asked
 SILENCE_S = 1
 NOTICED_S = 15  # keepalive alone would take 30 s
 REPAIRED_S = 60
+VANISHED_S = 2  # what `keepalive` of 1 means
+MOMENT_S = 0.5  # until the test itself has seen what has happened
 HURRY_S = 2  # a question to a broker that does not answer takes longer
 ROUNDS = 4
 BROKEN = {"cut": (True, True), "mute": (True, False), "deaf": (False, True)}
@@ -37,12 +39,13 @@ BROKEN = {"cut": (True, True), "mute": (True, False), "deaf": (False, True)}
 class Site(Host):
     """A host with a broker that has two pieces."""
 
-    def __init__(self, name, home, silence_s):
+    def __init__(self, name, home, silence_s, **configuration):
         super().__init__(ADDRESSES[name])
         self.name, self.pieces = name, [f"{name}-1", f"{name}-2"]
         first, second = ({**ANY, "uid": uid} for uid in self.pieces)
         equipment = [first, {**second, **SPARE} if name in ("branch", "far") else second]
         broker = {"host": self.address, "listen": self.address, "port": PORT, "remote": REMOTE.get(name)}
+        broker.update(configuration)
         with self.inside():
             self.lab = Lab(home, {"equipment": equipment}, silence_limit_s=silence_s, stacks=[], **broker)
             self.admin = self.lab.admin()
@@ -67,13 +70,13 @@ class Site(Host):
 
 
 @contextlib.contextmanager
-def four_hosts(folder, silence_s=SILENCE_S):
+def four_hosts(folder, silence_s=SILENCE_S, **configuration):
     """The network, and the sites by their names. At the end every cable is mended, and nothing may be left."""
     with contextlib.ExitStack() as stack:
         sites = {}
         for name in ADDRESSES:
             try:
-                sites[name] = Site(name, folder / name, silence_s)
+                sites[name] = Site(name, folder / name, silence_s, **configuration)
             except PermissionError as error:
                 pytest.skip(f"NOT TESTED: hosts of their own, which only root may make ({error})")
             stack.callback(sites[name].stop)
@@ -105,6 +108,49 @@ def has_lost_its_session(broker):
         assert str(error).startswith("session closed"), error
         return True
     return False
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_what_a_vanished_client_held_is_free_within_keepalive_and_another_keeps_its_own(tmp_path, way):
+    with four_hosts(tmp_path, keepalive=1) as (_, sites):
+        with sites.middle.inside(), Broker((sites.far.address, PORT)) as living:
+            kept = living.get(piece("far-2"))
+            kept.get_profile()  # connects
+            with vanishing(sites) as (vanished, _):
+                vanished.get(piece("far-1"))
+                began = time.monotonic()
+                sites.near.cut(*BROKEN[way])
+                wait_for(lambda: sites.far.available() == ["far-1"], VANISHED_S + MOMENT_S)
+                assert kept.get_profile()["uid"] == "far-2"
+                # Nothing is heard of the living one for longer than that, and it is still there.
+                wait_for(lambda: time.monotonic() - began > 3 * VANISHED_S)
+                assert sites.far.taken() == ["far-2"]
+                sites.near.mend()
+
+
+def test_a_reply_that_nobody_acknowledges_does_not_put_keepalive_off(tmp_path):
+    with four_hosts(tmp_path, keepalive=1) as (_, sites), vanishing(sites) as (vanished, elsewhere):
+        workspace = vanished.get({"type": "workspace"})
+        answered = elsewhere.submit(workspace.run, ["sh", "-c", "touch begun; sleep 0.5"])
+        root = sites.far.lab.home / ".ave" / "workspaces"
+        wait_for(lambda: list(root.glob("*/begun")))
+        sites.near.cut()
+        wait_for(lambda: not sites.far.lab.workspaces(), 0.5 + VANISHED_S + MOMENT_S)
+        assert not answered.done()
+        sites.near.mend()
+        with pytest.raises(ConnectionClosed):
+            answered.result(NOTICED_S)
+
+
+@contextlib.contextmanager
+def vanishing(sites):
+    """A client on `near` of the broker on `far`, and a thread for a call that it waits for."""
+    with concurrent.futures.ThreadPoolExecutor(1) as thread, sites.near.inside():
+        broker = Broker((sites.far.address, PORT))
+        try:
+            yield broker, thread
+        finally:
+            broker.close()
 
 
 def test_a_cable_is_slow_or_broken_as_it_is_told(tmp_path):

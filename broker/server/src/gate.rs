@@ -4,25 +4,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ave_profile::SessionId;
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::connection::{self, Entrance};
 use crate::handover::Phase;
+use crate::keepalive::Keepalive;
 use crate::limits::ACCEPT_PAUSE;
 use crate::ports::PortLease;
 use crate::session::SessionHandle;
 use crate::site::Site;
-
-/// A silent peer is asked after this long, this often, and given up after as many unanswered questions:
-/// 30 s in all. (Specification 1.2.)
-const KEEPALIVE_S: u64 = 5;
-const KEEPALIVE_PROBES: u32 = 5;
 
 /// As many connections may wait to be accepted as the system allows.
 const BACKLOG: i32 = 4096;
@@ -31,16 +26,23 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// Whatever the system says, usually that the address is in use.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let pause = Duration::from_secs(KEEPALIVE_S);
-    let keepalive = TcpKeepalive::new().with_time(pause).with_interval(pause).with_retries(KEEPALIVE_PROBES);
+pub(crate) fn listen(address: SocketAddr, keepalive: Keepalive) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;
-    socket.set_tcp_keepalive(&keepalive)?;
+    keepalive.watch(SockRef::from(&socket))?;
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Listens on, with a socket that another process of this broker has opened.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn adopt(listener: std::net::TcpListener, keepalive: Keepalive) -> io::Result<TcpListener> {
+    keepalive.watch(SockRef::from(&listener))?;
+    TcpListener::from_std(listener)
 }
 
 /// Serves the broker's port until the broker stops and the last connection has ended. While another process
@@ -132,18 +134,21 @@ async fn accept(listener: &TcpListener, mut serve: impl FnMut(TcpStream, SocketA
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn accepted_connections_inherit_keepalive_and_no_delay_22_23() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (accepted, _) = listener.accept().await.unwrap();
-        let socket = SockRef::from(&accepted);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(KEEPALIVE_S));
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(KEEPALIVE_S));
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
-        assert!(socket.tcp_nodelay().unwrap());
+        for (within, idle_s, pause_s, probes, given_up_ms) in [(30, 5, 5, 5, 27_500), (1, 1, 1, 1, 1_500)] {
+            let listener = listen("127.0.0.1:0".parse().unwrap(), Keepalive::within(within)).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            let socket = SockRef::from(&accepted);
+            assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(idle_s));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(pause_s));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), probes);
+            let given_up = Duration::from_millis(given_up_ms);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(given_up));
+        }
     }
 }

@@ -13,6 +13,7 @@ mod gate;
 mod handover;
 mod hub;
 mod inventory;
+mod keepalive;
 mod keys;
 mod limits;
 mod listers;

@@ -11,11 +11,13 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::gate;
+use crate::keepalive::Keepalive;
 
 /// The ports that sessions may use, the least recently closed first.
 #[derive(Clone)]
 pub(crate) struct Ports {
     listen: IpAddr,
+    keepalive: Keepalive,
     free: Arc<Mutex<VecDeque<u16>>>,
 }
 
@@ -27,8 +29,8 @@ pub(crate) struct PortLease {
 
 impl Ports {
     /// These ports of one address.
-    pub(crate) fn new(listen: IpAddr, ports: RangeInclusive<u16>) -> Ports {
-        Ports { listen, free: Arc::new(Mutex::new(ports.collect())) }
+    pub(crate) fn new(listen: IpAddr, keepalive: Keepalive, ports: RangeInclusive<u16>) -> Ports {
+        Ports { listen, keepalive, free: Arc::new(Mutex::new(ports.collect())) }
     }
 
     /// Listens on the first port that nobody uses.
@@ -40,7 +42,7 @@ impl Ports {
         for _ in 0..tries {
             let Some(port) = self.free().pop_front() else { break };
             let lease = PortLease { ports: self.clone(), port };
-            match gate::listen(SocketAddr::new(self.listen, port)) {
+            match gate::listen(SocketAddr::new(self.listen, port), self.keepalive) {
                 Ok(listener) => return Ok((listener, lease)),
                 Err(error) => warn!(port, %error, "a port of session_ports cannot be used"),
             }
@@ -79,7 +81,7 @@ mod tests {
                 [a, b].iter().all(|p| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, **p)).is_ok())
             })
             .unwrap();
-        let ports = Ports::new(Ipv4Addr::LOCALHOST.into(), first..=last);
+        let ports = Ports::new(Ipv4Addr::LOCALHOST.into(), Keepalive::within(30), first..=last);
         let a = ports.open().unwrap();
         let b = ports.open().unwrap();
         assert_eq!((a.1.port(), b.1.port()), (first, last));

@@ -62,7 +62,11 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         elders: older,
         connections: TaskTracker::new(),
         address: (config.broker.host.clone(), address.port()),
-        ports: config.broker.session_ports.clone().map(|ports| Ports::new(config.broker.listen, ports)),
+        ports: config
+            .broker
+            .session_ports
+            .clone()
+            .map(|ports| Ports::new(config.broker.listen, config.broker.keepalive, ports)),
         kinds: config.types.kinds().clone(),
         drivers,
         hub: handle,
@@ -138,7 +142,7 @@ impl Throne {
     /// That of a broker which is alone.
     fn found(config: &Config) -> Result<Throne> {
         let wanted = wanted(config);
-        let listener = gate::listen(wanted)
+        let listener = gate::listen(wanted, config.broker.keepalive)
             .with_context(|| format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json"))?;
         let core = Core::new(config.types.kinds().clone(), BrokerId(random_u64()));
         Ok(Throne { listener, core, elders: Vec::new(), keys: Vec::new(), generation: Generation(1) })
@@ -148,7 +152,8 @@ impl Throne {
     async fn inherit(config: &Config, post: &Post) -> Result<Throne> {
         let Inheritance { ancestry, listener, snapshot, keys } =
             take::ask(&config.paths).await.context("could not restart")?;
-        let listener = TcpListener::from_std(listener).context("could not restart: its socket")?;
+        let listener =
+            gate::adopt(listener, config.broker.keepalive).context("could not restart: its socket")?;
         let (found, wanted) = (listener.local_addr()?, wanted(config));
         if wanted.port() != 0 && found != wanted {
             warn!(%found, %wanted, "the address stays as it is: a changed one needs --stop and --start");

@@ -13,6 +13,7 @@ use super::fault::{Fault, current_value, shown};
 use super::file::{self, FileFault};
 use super::host;
 use super::stacks;
+use crate::keepalive::Keepalive;
 
 /// The port of a broker that is not told another one.
 const PORT: u16 = 4000;
@@ -59,6 +60,8 @@ pub struct BrokerConfig {
     pub open_limit_s: u64,
     /// Seconds that another broker may be silent before it is given up.
     pub silence_limit_s: u64,
+    /// How a peer that has vanished is found out.
+    pub keepalive: Keepalive,
     /// Where the kernel shows what is plugged into USB.
     pub usb_devices: PathBuf,
     /// Where the nodes of devices are.
@@ -151,6 +154,13 @@ impl BrokerConfig {
                     integer(value, 1..=SILENCE_LIMIT_S_MAX)
                 })
                 .unwrap_or(SILENCE_LIMIT_S),
+            keepalive: Keepalive::within(
+                members
+                    .read("keepalive", ("<int>", "a number from 1 to 30"), |value| {
+                        integer(value, 1..=Keepalive::SECONDS_MAX)
+                    })
+                    .unwrap_or(Keepalive::SECONDS_MAX),
+            ),
             usb_devices: members.folder("usb_devices", USB_DEVICES),
             device_nodes: members.folder("device_nodes", DEVICE_NODES),
             content: content.clone(),

@@ -31,6 +31,7 @@ use crate::drivers::fake::{Fake, Story};
 use crate::gate;
 use crate::handover::{Elders, Reign};
 use crate::hub::Hub;
+use crate::keepalive::Keepalive;
 use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
@@ -65,7 +66,7 @@ impl House {
     /// A broker with these pieces that others reach over the loopback interface, and that asks whoever is at
     /// the port `forward` for what it has not. It has real time: sockets know no other.
     async fn in_town(pieces: &[&str], forward: Option<u16>) -> House {
-        let listener = gate::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = gate::listen(([127, 0, 0, 1], 0).into(), Keepalive::within(30)).unwrap();
         let pieces: Vec<_> = pieces.iter().map(|name| (*name, "")).collect();
         let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), json!(null)).await;
         let target = forward.map(|port| Address::new("127.0.0.1", port));

@@ -32,6 +32,7 @@ fn an_empty_object_is_a_configuration() {
     assert!(config.logging);
     assert_eq!((config.open_limit_s, config.silence_limit_s), (3, 12)); // 12: a cut cable is noticed within 15 s
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.keepalive, Keepalive::within(30));
 }
 
 #[test]
@@ -78,6 +79,8 @@ fn every_invalid_member_has_its_message() {
         (json!({"open_limit_s": 0}), "broker attribute \"open_limit_s\" must be on the form", ""),
         (json!({"silence_limit_s": 0}), "broker attribute \"silence_limit_s\" must be on the form", ""),
         (json!({"silence_limit_s": 301}), "broker attribute \"silence_limit_s\" must be on the form", ""),
+        (json!({"keepalive": 0}), "broker attribute \"keepalive\" must be on the form", ""),
+        (json!({"keepalive": 31}), "broker attribute \"keepalive\" must be on the form", ""),
         (json!({"silence_limit_s": 1.5}), "broker attribute \"silence_limit_s\" must be on the form", ""),
         (json!({"limits": {"values_max": 0}}), "broker attribute \"limits\" must be on the form", ""),
         (json!([]), "could not load broker configuration file: Expecting", ""),
@@ -166,9 +169,10 @@ fn a_stack_member_that_can_never_be_found_is_only_a_warning() {
 fn the_file_overrides_the_defaults() {
     // 206
     let config = accepted(json!({"host": "lab1", "port": 0, "listen": "::1", "session_ports": [5000, 5009],
-        "open_limit_s": 2, "silence_limit_s": 300, "logging": false, "limits": {"handshake_limit_s": 5}}));
+        "open_limit_s": 2, "silence_limit_s": 300, "keepalive": 1, "logging": false, "limits": {"handshake_limit_s": 5}}));
     assert_eq!((config.host.as_str(), config.port, config.session_ports), ("lab1", 0, Some(5000..=5009)));
     assert_eq!((config.open_limit_s, config.silence_limit_s), (2, 300));
+    assert_eq!(config.keepalive, Keepalive::within(1));
     assert_eq!((config.logging, config.limits.handshake_limit_s), (false, 5));
 }
 
