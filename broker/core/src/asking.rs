@@ -2,7 +2,7 @@
 //! goes on with each answer. All of it is granted or nothing; nobody waits for equipment while holding some.
 //! (Specification 5.6 and 5.9.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +84,12 @@ impl Asking {
         self.asks.values().any(|ask| ask.peer == *peer)
     }
 
+    /// Whether somebody could perhaps serve it who has been restarted since the session dealt with them.
+    fn meets_a_restart(&self) -> bool {
+        let mut setbacks = self.groups.iter().flat_map(|group| &group.setbacks);
+        setbacks.any(|(_, setback)| *setback == Setback::Restarting)
+    }
+
     /// The groups that nobody has granted and nobody is being asked about.
     fn open(&self) -> Vec<usize> {
         let open =
@@ -109,7 +115,7 @@ impl Asking {
     fn set_back(&mut self, ask: &Ask, setback: &Setback) -> Option<usize> {
         let named = match setback {
             Setback::Refused(refusal) => refusal.group().and_then(|nth| ask.groups.get(nth..=nth)),
-            Setback::Unreachable(_) => None,
+            Setback::Unreachable(_) | Setback::Restarting => None,
         };
         let blamed = named.unwrap_or(&ask.groups);
         for group in blamed {
@@ -149,7 +155,8 @@ impl Core {
             }
             Err(setback) => {
                 self.release_reserved(session, &ask);
-                let spent = self.holds_through(session, &ask.peer);
+                let stays = setback == Setback::Restarting;
+                let spent = !stays && self.holds_through(session, &ask.peer);
                 let blamed = asking.set_back(&ask, &setback);
                 if spent {
                     // What it held there is gone with the session it had there.
@@ -162,7 +169,7 @@ impl Core {
                     return self.give_up(session, asking, Some(why));
                 }
                 let effects = match &setback {
-                    Setback::Refused(_) => Vec::new(),
+                    Setback::Refused(_) | Setback::Restarting => Vec::new(),
                     Setback::Unreachable(_) => vec![Effect::HangUp { session, peer: ask.peer.clone() }],
                 };
                 self.try_others(session, asking, effects)
@@ -311,8 +318,11 @@ impl Core {
         effects
     }
 
-    /// Refuses the request, and ends the session with it.
+    /// Refuses the request, and ends the session with it, unless only a restart is in the way.
     fn give_up(&mut self, session: SessionId, asking: Asking, why: Option<Refusal>) -> Vec<Effect> {
+        if asking.meets_a_restart() && asking.asks.values().all(|ask| !self.holds_through(session, &ask.peer)) {
+            return self.withdraw(session, asking);
+        }
         let request = asking.request;
         let refusal = why.unwrap_or_else(|| self.verdict(session, &asking));
         for ask in asking.asks.values() {
@@ -320,6 +330,21 @@ impl Core {
         }
         let mut effects = self.end(session);
         effects.push(Effect::Refuse { session, request, refusal });
+        effects
+    }
+
+    /// Gives back what the request has been granted so far, and nothing else: the session stays.
+    fn withdraw(&mut self, session: SessionId, asking: Asking) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for ask in asking.asks.into_values() {
+            self.release_reserved(session, &ask);
+            effects.push(Effect::HangUp { session, peer: ask.peer });
+        }
+        let granted = asking.groups.into_iter().filter_map(|group| group.granted).flatten();
+        let granted: BTreeSet<Identity> =
+            granted.filter(|granted| !granted.again).map(|granted| granted.item).collect();
+        effects.extend(self.take_back(session, &granted));
+        effects.push(Effect::Refuse { session, request: asking.request, refusal: Refusal::restarting() });
         effects
     }
 
@@ -377,6 +402,7 @@ impl Core {
 pub(crate) fn refusal_of(setback: &Setback) -> Refusal {
     match setback {
         Setback::Refused(refusal) => refusal.clone(),
+        Setback::Restarting => Refusal::restarting(),
         Setback::Unreachable(why) => {
             let kind = RefusalKind::Driver("Exit".to_owned());
             Refusal::new(kind, format!("Broker connection failed: {why}"))

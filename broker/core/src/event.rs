@@ -216,6 +216,8 @@ pub enum Event {
 pub enum Setback {
     /// It said no. It has ended the session it had for us, and with it everything held there.
     Refused(Refusal),
+    /// It has a successor, and lends nothing more over this link. What is held there stays.
+    Restarting,
     /// It could not be reached, broke off, did not answer in time or not sensibly.
     Unreachable(String),
 }

@@ -49,6 +49,18 @@ impl Core {
         effects
     }
 
+    /// Takes from a session, whatever it says, what it has been granted and has not heard of.
+    pub(crate) fn take_back(&mut self, session: SessionId, granted: &BTreeSet<Identity>) -> Vec<Effect> {
+        for item in granted {
+            self.start_closing(session, item);
+        }
+        let mut effects = Vec::from_iter(self.give_back(session, granted));
+        let far = granted.iter().filter_map(|item| self.yield_far(session, Some(item), Door::Session));
+        let far = far.collect();
+        effects.extend(at_peers(session, far));
+        effects
+    }
+
     /// Takes a piece from the session that another broker has lent it.
     fn yield_far(&mut self, session: SessionId, item: Option<&Identity>, door: Door) -> Option<Far> {
         let giver = self.sessions.get_mut(&session)?;

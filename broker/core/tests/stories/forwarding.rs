@@ -302,3 +302,25 @@ fn what_is_busy_here_is_busy_even_if_the_broker_that_is_needed_for_the_rest_has_
     let (_, refusal) = refused(broker.refuses(own, RefusalKind::NoSuch));
     assert_eq!(refusal.kind, RefusalKind::Busy);
 }
+
+#[test]
+fn somebody_who_has_been_restarted_leaves_what_is_held_there_193_200() {
+    let mut broker = Broker::new(&["l"]).share("s1", &["a", "b"]);
+    let first = question(broker.get(json!([named("a")])));
+    granted(broker.answers(&first, json!([[relay("a")]])), &[]);
+    let second = question(broker.get(json!([named("l"), named("b")])));
+    let effects = broker.is_set_back(&second, Setback::Restarting);
+    let [Effect::Close { items, .. }, Effect::Refuse { refusal, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((&*items[0].value, &refusal.kind), ("l", &RefusalKind::Restarting));
+    let l = items[0].clone();
+    broker.apply(Event::Closed { session: SESSION, item: l, outcome: Ok(()) });
+    assert_eq!(broker.available(), ["l", "b"], "a is still held");
+    // Somebody else who has it is asked first.
+    let mut broker = broker.share("s2", &["b"]);
+    let third = question(broker.get(json!([named("b")])));
+    let fourth = question(broker.is_set_back(&third, Setback::Restarting));
+    assert_ne!(fourth.peer, third.peer);
+    granted(broker.answers(&fourth, json!([[relay("b")]])), &[]);
+}

@@ -138,7 +138,7 @@ fn refused(mut fault: Fault) -> Setback {
         }
         // Clients would take the one for their own session's end and the other for their own broker's.
         "Exception" if begins(&["session closed"]) => return Setback::Unreachable(fault.message),
-        "Restarting" => return Setback::Unreachable(fault.message),
+        "Restarting" => return Setback::Restarting,
         "Exception" => RefusalKind::Exception,
         other => RefusalKind::Driver(other.to_owned()),
     };

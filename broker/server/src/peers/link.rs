@@ -96,15 +96,18 @@ impl Link {
         }
     }
 
-    /// The one word about a question. Any failure ends the stay: the other broker would answer "session
-    /// closed" from then on.
+    /// The one word about a question. Any failure but a restart ends the stay: the other broker would answer
+    /// "session closed" from then on.
     async fn report(&mut self, ask: AskId, outcome: Result<Vec<Vec<Entry>>, LineError>) {
         let outcome = match outcome {
             Ok(granted) => Ok(self.keep(granted)),
             Err(error) => {
-                self.visit = None;
-                self.entries.lock().clear();
-                Err(setback(error))
+                let setback = setback(error);
+                if setback != Setback::Restarting {
+                    self.visit = None;
+                    self.entries.lock().clear();
+                }
+                Err(setback)
             }
         };
         let (session, peer) = (self.session, &self.peer);
@@ -114,6 +117,7 @@ impl Link {
                 let why = brief(&refusal.message);
                 info!(%session, %peer, kind = brief(refusal.kind.as_str()), why, "refused by another broker");
             }
+            Err(Setback::Restarting) => info!(%session, %peer, "another broker has restarted"),
             Err(Setback::Unreachable(why)) => {
                 info!(%session, %peer, why = brief(why), "another broker cannot be asked");
             }
@@ -145,12 +149,21 @@ impl Link {
             turn = turns.acquire() => turn,
             lost = over(&mut self.visit) => return Err(lost),
         };
-        let visit = match &mut self.visit {
+        let via = Value::List(via.iter().map(|id| Value::from(id.to_string())).collect());
+        let is_first = self.visit.is_none();
+        let answer = self.visit().await?.get(groups, &via).await;
+        if is_first || !is_restarting(&answer) || !self.entries.lock().is_empty() {
+            return answer;
+        }
+        self.visit = None; // nothing is held there: its successor is asked
+        self.visit().await?.get(groups, &via).await
+    }
+
+    async fn visit(&mut self) -> Result<&mut Visit, LineError> {
+        Ok(match &mut self.visit {
             Some(visit) => visit,
             none => none.insert(Visit::begin(self.site.clone(), &self.peer).await?),
-        };
-        let via = via.iter().map(|id| Value::from(id.to_string())).collect::<Vec<_>>();
-        visit.get(groups, &Value::List(via)).await
+        })
     }
 
     fn keep(&mut self, granted: Vec<Vec<Entry>>) -> Vec<Vec<Profile>> {
@@ -193,6 +206,10 @@ impl Link {
 fn answer_limit(via: &[BrokerId]) -> Duration {
     let hops = u32::try_from(via.len().saturating_sub(1)).unwrap_or(u32::MAX);
     PEER_ANSWER_LIMIT.saturating_sub(PEER_ANSWER_LESS.saturating_mul(hops)).max(PEER_ANSWER_LEAST)
+}
+
+fn is_restarting<T>(answer: &Result<T, LineError>) -> bool {
+    matches!(answer, Err(LineError::Fault(fault)) if fault.kind == "Restarting")
 }
 
 /// The end of the stay, if there is one.
