@@ -320,7 +320,8 @@ impl Core {
 
     /// Refuses the request, and ends the session with it, unless only a restart is in the way.
     fn give_up(&mut self, session: SessionId, asking: Asking, why: Option<Refusal>) -> Vec<Effect> {
-        if asking.meets_a_restart() && asking.asks.values().all(|ask| !self.holds_through(session, &ask.peer)) {
+        if asking.meets_a_restart() && asking.asks.values().all(|ask| !self.holds_through(session, &ask.peer))
+        {
             return self.withdraw(session, asking);
         }
         let request = asking.request;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use ave_profile::{Address, Identity, Profile};
+use ave_profile::{Address, Identity, Profile, SessionId};
 
 use crate::broker::Core;
 use crate::equipment::{Item, ItemId};
@@ -137,6 +137,22 @@ impl Core {
             here || self.shares.iter().any(|(_, share)| share.has(item))
         });
         self.changes = changes;
+    }
+
+    /// What every session has of this host's equipment, in the order of its grants. (Specification 7.2.)
+    pub fn lent(&self) -> BTreeMap<SessionId, Vec<Taken>> {
+        let taken = |session, item: &Identity| {
+            if let Some(workspace) = self.workspaces.made.get(item) {
+                return Some(Taken { profile: workspace.profile.clone(), collateral: Vec::new() });
+            }
+            let hold = self.equipment.item(self.equipment.id(item)?).holds.get(&session)?;
+            let collateral = written(hold.collateral.iter().map(|id| self.equipment.item(*id)));
+            Some(Taken { profile: hold.granted.clone(), collateral })
+        };
+        let sessions = self.sessions.iter().filter(|(_, session)| !session.items.is_empty());
+        let lent = sessions
+            .map(|(id, session)| (*id, session.items.iter().filter_map(|item| taken(*id, item)).collect()));
+        lent.collect()
     }
 
     /// A piece as it is told to a master: this broker's own, or else the first share's that has it.

@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ave_profile::{Map, Refusal, SessionId, Value};
@@ -12,6 +12,7 @@ use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::calls::handover::{self, Handover};
 use crate::calls::table::{self, INTERNAL, Method, Rights, SESSION_ONLY};
 use crate::calls::{allocation, beside, lists, reports, sharing, sharing_rule};
 use crate::connection::{Answering, Outcome};
@@ -33,6 +34,8 @@ pub(crate) struct Client {
     silence_limit: OnceLock<Duration>,
     /// Cuts its connection.
     cut: CancellationToken,
+    /// The handover it has begun.
+    pub(crate) handover: Mutex<Option<Handover>>,
 }
 
 /// Whatever ended the connection, its session ends too.
@@ -101,7 +104,7 @@ impl Answering for Client {
 impl Client {
     pub(crate) fn new(site: Arc<Site>, caller: Caller, peer: SocketAddr, cut: CancellationToken) -> Client {
         let (session, speaker, silence_limit) = Default::default();
-        Client { site, caller, peer, session, speaker, silence_limit, cut }
+        Client { site, caller, peer, session, speaker, silence_limit, cut, handover: Mutex::default() }
     }
 
     /// The connection as one that speaks for shares.
@@ -199,10 +202,13 @@ impl Client {
             (DropAllShares, Ok(_)) => sharing::drop_all_shares(site).await,
             (CloseSession, Ok(bound)) => allocation::close_session(site, bound).await,
             (ResetEquipment, Ok(bound)) => reports::reset_equipment(site, bound).await,
-            (Serialize, Ok(_)) => Ok(Value::Map(Map::new())),
-            (BeginHandover | EndHandover, Ok(_)) => {
-                Err(Refusal::exception("this broker cannot hand over: stop it and start it again"))
-            }
+            (Serialize, Ok(_)) => handover::serialize(site).await,
+            (BeginHandover, Ok(bound)) => handover::begin(self, bound).await,
+            (EndHandover, Ok(bound)) => match handover::end(self, bound).await {
+                Ok(true) => Ok(Value::Null),
+                Ok(false) => return Outcome::Close,
+                Err(refusal) => Err(refusal),
+            },
             (AddEquipment, Ok(bound)) => reports::add_equipment(site, bound).await,
             (SetEquipment, Ok(bound)) => sharing::set_equipment(self, bound).await,
             (SetStacks, Ok(bound)) if reports::is_local(&bound) => reports::set_stacks(site, bound).await,

@@ -3,6 +3,7 @@
 mod allocation;
 mod beside;
 pub(crate) mod broker;
+mod handover;
 mod lists;
 mod reports;
 pub(crate) mod session;

@@ -15,11 +15,13 @@ use tracing::{info, warn};
 
 use super::channel::{Channel, Door, Message, PROTOCOL, watched};
 use super::elders::Elder;
+use super::reign::Abdication;
 use super::stillness::{Departure, Still};
 use super::{Estate, Phase, SessionKey};
 use crate::daemon::Post;
 use crate::daemon::elders::ElderFile;
 use crate::limits::ACCEPT_PAUSE;
+use crate::session::SessionHandle;
 use crate::site::Site;
 
 /// How long requests that other brokers have been asked about may take to be answered: longer than any does.
@@ -36,7 +38,8 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
 /// The process that has taken over.
 pub(crate) struct Successor {
-    channel: Channel,
+    /// `None` if an administrator has ended this reign by hand.
+    channel: Option<Channel>,
     departures: mpsc::UnboundedReceiver<Departure>,
     /// Says that this process still lives.
     _elder: ElderFile,
@@ -56,20 +59,54 @@ pub(crate) struct Giver {
 impl Giver {
     /// Returns once somebody has taken over. Who could not leaves no trace.
     pub(crate) async fn run(self) -> Successor {
+        let mut abdications = self.site.reign.abdications();
         loop {
-            let channel = match self.door.accept().await {
-                Ok(channel) => channel,
-                Err(error) => {
-                    warn!(%error, "cannot hear who wants to take over");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
+            let met = tokio::select! {
+                accepted = self.door.accept() => match accepted {
+                    Ok(channel) => self.meet(&channel).await.map(|going| (Some(channel), going)),
+                    Err(error) => {
+                        sleep(ACCEPT_PAUSE).await;
+                        Err(error)
+                    }
+                },
+                Some(heard) = next(&mut abdications) => self.abdicate(heard).await.map(|going| (None, going)),
             };
-            match self.meet(&channel).await {
-                Ok((departures, _elder)) => return Successor { channel, departures, _elder },
+            match met {
+                Ok((channel, (departures, _elder))) => return Successor { channel, departures, _elder },
                 Err(error) => warn!(%error, "no other process has taken over"),
             }
         }
+    }
+
+    /// An administrator ends this reign: whoever takes over then is not known here.
+    async fn abdicate(&self, heard: Abdication) -> io::Result<Going> {
+        self.site.reign.enter(Phase::Frozen);
+        match self.freeze_alone().await {
+            Ok((sessions, going)) => {
+                self.site.hub.settle(true).await;
+                self.site.reign.enter(Phase::Over);
+                let _ = heard.send(Ok(sessions));
+                Ok(going)
+            }
+            Err(error) => {
+                self.site.hub.settle(false).await;
+                self.site.reign.enter(Phase::Rules);
+                let _ = heard.send(Err(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn freeze_alone(&self) -> io::Result<(Vec<Arc<SessionHandle>>, Going)> {
+        let elder = ElderFile::take(&self.site.config.paths)?;
+        let Still { sessions, departures, .. } = self.freeze().await?;
+        Ok((sessions, (departures, elder)))
+    }
+
+    async fn freeze(&self) -> io::Result<Still> {
+        let still = timeout(STILL_WITHIN, self.site.hub.freeze()).await;
+        let late = |_| io::Error::other("a request is not answered yet; try again");
+        still.map_err(late)?.map_err(|refusal| io::Error::other(refusal.message))
     }
 
     /// Hands over to whoever it is, or refuses.
@@ -131,10 +168,7 @@ impl Giver {
         elders: &[Elder],
         version: u32,
     ) -> io::Result<Going> {
-        let still = timeout(STILL_WITHIN, self.site.hub.freeze()).await;
-        let late = |_| io::Error::other("a request is not answered yet; try again");
-        let Still { snapshot, sessions, departures } =
-            still.map_err(late)?.map_err(|refusal| io::Error::other(refusal.message))?;
+        let Still { snapshot, sessions, departures } = self.freeze().await?;
         let generation = self.site.generation;
         channel.send(&Message::Begin { generation }, &[]).await?;
         for elder in elders {
@@ -195,8 +229,7 @@ async fn expect(channel: &Channel, wanted: &Message) -> io::Result<()> {
 /// last of its guests, or a word of the process that rules, or that one's death: a crash of the broker ends all
 /// sessions.
 pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
-    let Successor { channel, mut departures, _elder } = successor;
-    let mut channel = Some(channel);
+    let Successor { mut channel, mut departures, _elder } = successor;
     site.reign.guests.close();
     let mut alone = false;
     loop {
@@ -226,6 +259,13 @@ pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
             channel = None;
             site.stop.cancel();
         }
+    }
+}
+
+async fn next(abdications: &mut Option<mpsc::Receiver<Abdication>>) -> Option<Abdication> {
+    match abdications {
+        Some(abdications) => abdications.recv().await,
+        None => None,
     }
 }
 

@@ -1,8 +1,12 @@
 //! Whether this process rules, freezes, or is one that only serves the sessions it has.
 
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::session::SessionHandle;
 
 /// How far this process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +27,20 @@ pub(crate) struct Reign {
     pub(crate) guests: TaskTracker,
     /// Cancelled when the last of them has gone: the others are told to connect anew.
     pub(crate) farewell: CancellationToken,
+    /// An administrator ends the reign by hand: who hears when it is over.
+    abdications: mpsc::Sender<Abdication>,
+    heard: Mutex<Option<mpsc::Receiver<Abdication>>>,
 }
+
+/// Hears which sessions go on.
+pub(crate) type Abdication = oneshot::Sender<Result<Vec<Arc<SessionHandle>>, String>>;
 
 impl Default for Reign {
     fn default() -> Reign {
         let (guests, farewell) = (TaskTracker::new(), CancellationToken::new());
-        Reign { phase: watch::Sender::new(Phase::Rules), guests, farewell }
+        let (abdications, heard) = mpsc::channel(1);
+        let (phase, heard) = (watch::Sender::new(Phase::Rules), Mutex::new(Some(heard)));
+        Reign { phase, guests, farewell, abdications, heard }
     }
 }
 
@@ -41,6 +53,22 @@ impl Reign {
     /// It has come further, or back.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+    }
+
+    /// Ends the reign although nobody takes over; which sessions go on.
+    ///
+    /// # Errors
+    /// If it is over already, or cannot be ended now.
+    pub(crate) async fn abdicate(&self) -> Result<Vec<Arc<SessionHandle>>, String> {
+        let (reply, answer) = oneshot::channel();
+        let over = |_| "another process has taken over".to_owned();
+        self.abdications.try_send(reply).map_err(|_| "a handover is under way".to_owned())?;
+        answer.await.map_err(over)?
+    }
+
+    /// Who hears of that; the first one who asks.
+    pub(crate) fn abdications(&self) -> Option<mpsc::Receiver<Abdication>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits until this process is, or is not any more, in a phase that fits.
