@@ -26,6 +26,7 @@ mod shared_lending;
 mod shared_workspaces;
 mod sharing;
 mod stacks;
+mod supervision;
 mod support;
 mod transport;
 mod types;
