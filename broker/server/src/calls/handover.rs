@@ -109,7 +109,7 @@ pub(crate) async fn end(client: &Client, bound: Bound) -> Result<bool, Refusal> 
 
 /// Sends a session's key with one end of a pair, the other end of which lives as long as the session.
 async fn pass(stream: &UnixStream, session: &SessionHandle) -> io::Result<()> {
-    let (kept, given) = UnixStream::pair()?;
+    let (kept, given) = std::os::unix::net::UnixStream::pair()?;
     let cut = session.cut.clone();
     session.connections.spawn(async move {
         cut.cancelled().await;
