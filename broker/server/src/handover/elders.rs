@@ -12,18 +12,22 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::channel::{Channel, Message};
+use super::channel::{Channel, Message, watched};
 use crate::hub::HubHandle;
 use crate::keys::Keys;
 
 /// How often an older process is asked whether it is alive.
 const PING_PERIOD: Duration = Duration::from_secs(3);
 
-/// How long it may say nothing; then nobody knows what its sessions do, and it is killed.
-const SILENCE_LIMIT: Duration = Duration::from_secs(12);
+/// How often it may not answer: after 12 s nobody knows what its sessions do, and it is killed. Counted, because
+/// this process may have been stopped itself.
+const PINGS_MAX: u32 = 4;
+
+/// How long one that says nothing more may take to end.
+const END_LIMIT: Duration = Duration::from_secs(3);
 
 /// How much may wait to be told to one.
 const ERRANDS_MAX: usize = 1024;
@@ -67,11 +71,16 @@ impl Elder {
         Ok(Elder { generation, pid, process: pidfd_open(pid, PidfdFlags::empty()).ok(), channel })
     }
 
-    /// Ends it, whatever it does: the channel to it breaks.
-    pub(crate) fn kill(&self) {
-        let killed = self.process.as_ref().map(|process| pidfd_send_signal(process, Signal::KILL));
-        if let Some(Err(error)) = killed.filter(|killed| *killed != Err(Errno::SRCH)) {
-            warn!(pid = %self.pid, %error, "an older process cannot be killed");
+    /// Makes sure that it is gone. One that is about to end is given some time.
+    async fn end(&mut self, is_ending: bool) {
+        let Some(process) = self.process.take() else { return };
+        let Ok(process) = watched(process) else { return };
+        if is_ending && timeout(END_LIMIT, process.readable()).await.is_ok() {
+            return;
+        }
+        match pidfd_send_signal(process.get_ref(), Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => drop(timeout(END_LIMIT, process.readable()).await),
+            Err(error) => warn!(pid = %self.pid, %error, "an older process cannot be killed"),
         }
     }
 }
@@ -139,13 +148,13 @@ impl Elders {
 
 /// Attends to one until it is gone, or until nobody may send it on errands any more: then it is returned.
 async fn attend(
-    elder: Elder,
+    mut elder: Elder,
     mut errands: mpsc::Receiver<Errand>,
     hub: HubHandle,
     keys: Arc<Keys>,
 ) -> Option<Elder> {
-    let mut heard = Instant::now();
-    let mut ping_at = heard + PING_PERIOD;
+    let mut unanswered = 0;
+    let mut ping_at = Instant::now() + PING_PERIOD;
     let why = loop {
         let told = tokio::select! {
             errand = errands.recv() => match errand {
@@ -154,7 +163,7 @@ async fn attend(
             },
             received = elder.channel.receive() => match received {
                 Ok(Some((message, _))) => {
-                    heard = Instant::now();
+                    unanswered = 0;
                     hear(message, &hub, &keys).await
                 }
                 Ok(None) => break "it has ended".to_owned(),
@@ -162,8 +171,9 @@ async fn attend(
             },
             () = sleep_until(ping_at) => {
                 ping_at = Instant::now() + PING_PERIOD;
-                match heard.elapsed() > SILENCE_LIMIT {
-                    true => break format!("it said nothing for {} s", SILENCE_LIMIT.as_secs()),
+                unanswered += 1;
+                match unanswered > PINGS_MAX {
+                    true => break "it does not answer".to_owned(),
                     false => elder.channel.send(&Message::Ping, &[]).await,
                 }
             }
@@ -172,7 +182,7 @@ async fn attend(
             break error.to_string();
         }
     };
-    elder.kill();
+    elder.end(unanswered <= PINGS_MAX).await;
     let Elder { generation, pid, .. } = elder;
     info!(%generation, %pid, why, "an older process is gone");
     keys.forget_generation(generation);
