@@ -6,12 +6,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use ave_client::{Broker, Credential, Options};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ pub(crate) struct Lab {
     home: TempDir,
     child: Child,
     address: SocketAddr,
-    log: Option<thread::JoinHandle<String>>,
+    log: Log,
 }
 
 /// What a lab is made from.
@@ -38,6 +38,7 @@ pub(crate) struct Plan {
     adb_server: Value,
     devantech: Value,
     files: Vec<(String, String)>,
+    launcher: Option<String>,
 }
 
 impl Plan {
@@ -108,6 +109,12 @@ impl Plan {
         self
     }
 
+    /// Has a shell start the broker with this script: `$0` is the home, `"$@"` the command.
+    pub(crate) fn launched_by(mut self, script: &str) -> Plan {
+        self.launcher = Some(script.to_owned());
+        self
+    }
+
     /// Gives every session a port of its own.
     pub(crate) fn session_ports(self) -> Plan {
         let (first, last) = free_ports();
@@ -117,8 +124,8 @@ impl Plan {
     /// Starts the broker and waits until it answers.
     pub(crate) fn start(self) -> Lab {
         let home = self.home();
-        let (child, address, log) = start(home.path());
-        Lab { home, child, address, log: Some(log) }
+        let (child, address, log) = start(home.path(), self.launcher.as_deref());
+        Lab { home, child, address, log }
     }
 
     /// Only the home, with all its files.
@@ -161,15 +168,25 @@ pub(crate) fn free_ports() -> (u16, u16) {
         .expect("free ports")
 }
 
-fn start(home: &Path) -> (Child, SocketAddr, thread::JoinHandle<String>) {
-    let mut child = command(home)
+fn start(home: &Path, launcher: Option<&str>) -> (Child, SocketAddr, Log) {
+    let broker = command(home);
+    let mut command = match launcher {
+        None => broker,
+        Some(script) => {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(script).arg(home).arg(broker.get_program()).args(broker.get_args());
+            shell.stdin(Stdio::null());
+            shell
+        }
+    };
+    let mut child = command
         .arg("--foreground")
         .env("AVE_LOG", "ave_broker=trace")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the broker starts");
-    let log = forward(child.stderr.take().expect("stderr"));
+    let mut log = Log::of(child.stderr.take().expect("stderr"));
     let (line, announced) = mpsc::channel();
     let stdout = child.stdout.take().expect("stdout");
     thread::spawn(move || {
@@ -177,7 +194,7 @@ fn start(home: &Path) -> (Child, SocketAddr, thread::JoinHandle<String>) {
     });
     let Ok(ready) = announced.recv_timeout(PATIENCE) else {
         let _ = child.kill();
-        panic!("the broker did not start:\n{}", log.join().unwrap_or_default());
+        panic!("the broker did not start:\n{}", log.whole());
     };
     let address = ready.strip_prefix("ave-broker listening on ").expect("the line that says it is ready");
     (child, address.parse().expect("an address"), log)
@@ -190,13 +207,36 @@ pub(crate) fn command(home: &Path) -> Command {
     command
 }
 
-/// Collects what a broker logs, so that its pipe never fills.
-fn forward(mut stderr: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut log = String::new();
-        let _ = stderr.read_to_string(&mut log);
-        log
-    })
+/// What a broker logs, collected all the while, so that its pipe never fills.
+struct Log {
+    text: Arc<Mutex<String>>,
+    reading: Option<thread::JoinHandle<()>>,
+}
+
+impl Log {
+    fn of(stderr: impl Read + Send + 'static) -> Log {
+        let text = Arc::new(Mutex::new(String::new()));
+        let kept = text.clone();
+        let reading = thread::spawn(move || {
+            let mut lines = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                kept.lock().expect("the log").push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Log { text, reading: Some(reading) }
+    }
+
+    fn so_far(&self) -> String {
+        self.text.lock().expect("the log").clone()
+    }
+
+    /// All of it, once the broker has ended.
+    fn whole(&mut self) -> String {
+        let _ = self.reading.take().map(thread::JoinHandle::join);
+        self.so_far()
+    }
 }
 
 impl Lab {
@@ -215,6 +255,7 @@ impl Lab {
             adb_server: json!({"port": 0}),
             devantech: json!({}),
             files: Vec::new(),
+            launcher: None,
         }
     }
 
@@ -304,6 +345,16 @@ impl Lab {
         Broker::new((self.address.ip().to_string(), self.address.port()), credential, options)
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.so_far()
+    }
+
+    /// How many descriptors the broker has.
+    pub(crate) fn descriptors(&self) -> u64 {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a process").count() as u64
+    }
+
     /// How long the broker's process has used the processors so far.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
@@ -317,7 +368,13 @@ impl Lab {
     pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         wait_until("the broker has ended", || self.has_ended());
-        self.log.take().expect("read once").join().expect("the log")
+        self.log.whole()
+    }
+
+    /// How many descriptors the broker may have from now on.
+    pub(crate) fn limit_descriptors(&self, current: u64) {
+        let limit = Rlimit { current: Some(current), maximum: getrlimit(Resource::Nofile).maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("a limit");
     }
 
     fn signal(&self, signal: Signal) {
@@ -347,8 +404,8 @@ impl Lab {
 
     /// Starts a broker again in the home of one that has ended.
     pub(crate) fn restart(&mut self) {
-        let (child, address, log) = start(self.home.path());
-        (self.child, self.address, self.log) = (child, address, Some(log));
+        let (child, address, log) = start(self.home.path(), None);
+        (self.child, self.address, self.log) = (child, address, log);
     }
 
     /// This broker's binary, for another command in the same home.
@@ -367,8 +424,7 @@ impl Drop for Lab {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            let log = self.log.take().and_then(|log| log.join().ok());
-            eprintln!("the broker's log:\n{}", log.unwrap_or_default());
+            eprintln!("the broker's log:\n{}", self.log.whole());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ave_profile::Value;
 use ave_protocol::frame;
-use ave_protocol::handshake::{self, Salt};
+use ave_protocol::handshake::{self, HandshakeError, Salt};
 use ave_protocol::limits::Limits;
 use ave_protocol::message::{Encoding, Reply, Request};
 use bytes::{Bytes, BytesMut};
@@ -44,8 +44,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`ClientError::Refused`] if nobody listens and `options` are not optimistic,
-    /// [`ClientError::TimedOut`], [`ClientError::WrongChallenge`], [`ClientError::Closed`],
-    /// [`ClientError::Io`]. (Specification 1.3, 9.)
+    /// [`ClientError::Fault`] if the server has no room, [`ClientError::TimedOut`],
+    /// [`ClientError::WrongChallenge`], [`ClientError::Closed`], [`ClientError::Io`]. (Specification 1.3, 9.)
     pub fn open(
         address: (&str, u16),
         credential: &Credential,
@@ -58,7 +58,7 @@ impl Connection {
             Err(ClientError::Protocol(_)) => return Err(ClientError::WrongChallenge),
             outcome => outcome?,
         };
-        let salt = Salt::of_challenge(&challenge)?;
+        let salt = Salt::of_challenge(&challenge).map_err(|error| instead(&challenge, error))?;
         let mut outgoing = BytesMut::new();
         let answer = match options.original_answer {
             true => credential.original_answer(&salt),
@@ -136,7 +136,7 @@ impl Connection {
             Verdict::Due(left) => left,
         };
         let payload = self.read(stream, limit, self.limits.handshake_frame_bytes_max)?;
-        let known = handshake::read_verdict(&payload)?;
+        let known = handshake::read_verdict(&payload).map_err(|error| instead(&payload, error))?;
         self.verdict = Verdict::Known(known);
         Ok(known)
     }
@@ -148,5 +148,13 @@ impl Connection {
         bytes_max: usize,
     ) -> Result<Bytes, ClientError> {
         stream.read(bytes_max, &Patience::new(limit, self.options.interrupt.as_ref()))
+    }
+}
+
+/// What a server has sent instead of its part of the handshake: why it has no room, or nothing that makes sense.
+fn instead(payload: &[u8], error: HandshakeError) -> ClientError {
+    match Reply::parse(payload, &Limits::default()) {
+        Ok(Reply::Fault(fault)) => ClientError::Fault(fault),
+        _ => error.into(),
     }
 }

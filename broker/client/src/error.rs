@@ -8,7 +8,7 @@ use ave_protocol::handshake::HandshakeError;
 use ave_protocol::message::NotAReply;
 
 /// Why a call has no result. After anything but [`Fault`](ClientError::Fault) and
-/// [`Plain`](ClientError::Plain) the connection is of no further use.
+/// [`Plain`](ClientError::Plain) the connection is of no further use; nor after a fault in place of the handshake.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there, or the session is gone.

@@ -39,6 +39,15 @@ pub fn decode(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<Bytes>, 
     Ok(Some(buffer.split_to(found).freeze()))
 }
 
+/// How many bytes are missing until the frame at the front of `buffer` is complete, as far as its header tells:
+/// without one, only those of the header.
+pub fn missing(buffer: &[u8]) -> usize {
+    match buffer.first_chunk::<HEADER_BYTES>() {
+        None => HEADER_BYTES - buffer.len(),
+        Some(header) => (u32::from_be_bytes(*header) as usize + HEADER_BYTES).saturating_sub(buffer.len()),
+    }
+}
+
 /// Appends a frame with this payload, which is a constant or far below the limit.
 ///
 /// # Panics
@@ -113,6 +122,14 @@ mod tests {
         let mut buffer = BytesMut::from(&[0x0f, 0xff, 0xff, 0xff, 1, 2, 3][..]);
         assert_eq!(decode(&mut buffer, 256 << 20), Ok(None));
         assert!(buffer.capacity() < 1024);
+    }
+
+    #[test]
+    fn what_is_missing_is_known_once_the_header_is_there() {
+        let whole = framed(&[b"12345"]);
+        assert!((0..4).all(|sent| missing(&whole[..sent]) == 4 - sent));
+        assert!((4..=whole.len()).all(|sent| missing(&whole[..sent]) == whole.len() - sent));
+        assert_eq!(missing(&framed(&[b"12345", b"6"])), 0);
     }
 
     #[test]

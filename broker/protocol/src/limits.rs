@@ -1,4 +1,4 @@
-//! How much one peer may ask of another before it is refused.
+//! How much peers may ask of another before they are refused.
 
 use serde::Deserialize;
 
@@ -31,6 +31,18 @@ pub struct Limits {
     /// Seconds until the challenge must be answered. A minute: original clients may be slow, and silent
     /// ones must not stay for ever.
     pub handshake_limit_s: u64,
+    /// Connections at once, if the descriptors of the process allow that. 50,000: ten thousand sessions with
+    /// four pieces each, and a connection for each of them.
+    pub connections_max: usize,
+    /// Connections at once that have not answered the challenge; then one of the host that has most goes.
+    /// 4096: as many as may wait to be accepted.
+    pub unauthenticated_max: usize,
+    /// Sessions at once of one host. 10,000: all sessions of a large lab may come from one Jenkins machine.
+    pub sessions_per_host_max: usize,
+    /// Bytes of all connections that are received and not yet understood or answered, and as many that are
+    /// answered and not yet taken. At least one frame always fits. 1 GiB: four frames of the longest kind, or a
+    /// thousand of one MiB.
+    pub queued_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -40,6 +52,10 @@ impl Default for Limits {
             handshake_frame_bytes_max: 4 << 10,
             values_max: 4_000_000,
             handshake_limit_s: 60,
+            connections_max: 50_000,
+            unauthenticated_max: 4096,
+            sessions_per_host_max: 10_000,
+            queued_bytes_max: 1 << 30,
         }
     }
 }

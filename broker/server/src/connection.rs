@@ -10,7 +10,7 @@ use ave_protocol::error::Fault;
 use ave_protocol::frame::{self, FrameError};
 use ave_protocol::handshake::{self, Answer, Salt};
 use ave_protocol::message::{Encoding, Envelope, Malformed, Reply};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
@@ -20,6 +20,7 @@ use tracing::{debug, info};
 
 use crate::calls::broker::Client;
 use crate::calls::session::Proxy;
+use crate::crowd::Place;
 use crate::keys::{Caller, ElderKey};
 use crate::limits::LARGE_FRAME_BYTES;
 use crate::log::brief;
@@ -91,17 +92,30 @@ impl Stream for tokio::io::DuplexStream {
 }
 
 /// Serves a connection until it ends. Whatever ends it, what it held is given back.
-pub(crate) async fn serve<S: Stream>(stream: S, entrance: Entrance, site: Arc<Site>) {
+pub(crate) async fn serve<S: Stream>(stream: S, entrance: Entrance, place: Place, site: Arc<Site>) {
     // As long as nobody knows who it is, it may be a guest.
     let guest = site.reign.guests.token();
     let limits = &site.config.broker.limits;
     let mut wire = Wire::new(stream, limits.handshake_frame_bytes_max);
     let limit = Duration::from_secs(limits.handshake_limit_s);
-    let caller = match timeout(limit, shake_hands(&mut wire, &entrance, &site)).await {
+    let shaken = tokio::select! {
+        shaken = timeout(limit, shake_hands(&mut wire, &entrance, &site)) => shaken,
+        refusal = place.pushed_out() => {
+            debug!("no handshake before others wanted in");
+            Reply::Fault(refusal.into()).encode(Encoding::Json, wire.output());
+            let _ = wire.flush().await; // so little fits into any socket
+            return;
+        }
+    };
+    let caller = match shaken {
         Ok(Ok(caller)) => caller,
         Ok(Err(error)) => return debug!(%error, "no handshake"),
         Err(_) => return debug!("no handshake in time"),
     };
+    if let Err(refusal) = place.introduce(caller.is_authenticated()) {
+        Reply::Fault(refusal.into()).encode(Encoding::Json, wire.output());
+        return wire.part().await;
+    }
     debug!(?caller, "connected");
     let ended = match (entrance, caller) {
         (_, Caller::Elder(key)) => return pass_on(wire, &key, &site),
@@ -147,6 +161,7 @@ pub(crate) async fn resume<S: Stream>(
 /// The verdict; it may leave together with the first answer: a client that has asked already is woken once.
 fn welcome<S: Stream>(wire: &mut Wire<S>, authenticated: bool, site: &Site) {
     wire.set_frame_bytes_max(site.config.broker.limits.frame_bytes_max);
+    wire.share_room(site.received.claim(), site.unsent.claim());
     frame::encode(handshake::verdict(authenticated), wire.output());
 }
 
@@ -198,12 +213,11 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     let salt = Salt::ours(random());
     frame::encode(&salt.challenge_payload(), wire.output());
     let answer = Answer::parse(&wire.frame().await?);
-    let caller = match entrance {
+    Ok(match entrance {
         Entrance::Broker(_) => site.keys.caller(&salt, &answer, site.ports.is_none()).await,
         Entrance::Session(session) if session.is_shown_by(&salt, &answer) => Caller::Session(session.clone()),
         Entrance::Session(_) => Caller::Stranger,
-    };
-    Ok(caller)
+    })
 }
 
 /// Answers call after call, in order, until either side ends it.
@@ -219,6 +233,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             Err(WireError::Frame(FrameError::TooLong { .. })) => {
                 Reply::Fault(too_long()).encode(encoding, wire.output());
                 return wire.flush().await;
+            }
+            Err(error @ WireError::NoRoom) => {
+                Reply::Fault(no_room("to be read", site)).encode(encoding, wire.output());
+                wire.part().await;
+                return Err(error);
             }
             Err(WireError::Closed) => return Ok(()),
             Err(error @ WireError::Silent(_)) => {
@@ -242,7 +261,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             return wire.flush().await;
         };
         if !silent {
-            reply.encode(encoding, wire.output());
+            put(wire, reply, encoding, site);
             wire.flush().await?;
         } else {
             log_failure(reply);
@@ -255,6 +274,22 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             }
             _ => return Ok(()),
         }
+    }
+}
+
+/// Puts a reply into the output, or why there is no room for it.
+fn put<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    reply: &Reply,
+    encoding: Encoding,
+    site: &Site,
+) {
+    let before = wire.output().len();
+    reply.encode(encoding, wire.output());
+    if !wire.has_room_for_output() {
+        info!(bytes = wire.output().len() - before, "no room for an answer");
+        *wire.output() = BytesMut::from(&wire.output()[..before]); // with the answer goes its memory
+        Reply::Fault(no_room("to be sent", site)).encode(encoding, wire.output());
     }
 }
 
@@ -305,6 +340,11 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         _ = wire.lost() => answering.lost(),
     }
     answered.await // what was begun is finished, though nobody will read it
+}
+
+fn no_room(what: &str, site: &Site) -> Fault {
+    let max = site.config.broker.limits.queued_bytes_max;
+    Fault::exception(format!("too many bytes wait {what}: the limit is {max} (limits.queued_bytes_max)"))
 }
 
 fn too_long() -> Fault {

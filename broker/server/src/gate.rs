@@ -1,20 +1,25 @@
 //! The doors: listens, accepts, and sees every connection's task to its end. Knows nothing of what is
 //! said on a connection.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use ave_profile::SessionId;
+use ave_profile::{Refusal, SessionId};
+use ave_protocol::message::{Encoding, Reply};
+use bytes::BytesMut;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::connection::{self, Entrance};
+use crate::crowd::Place;
 use crate::handover::Phase;
 use crate::keepalive::Keepalive;
 use crate::limits::ACCEPT_PAUSE;
+use crate::log::Complaint;
 use crate::ports::PortLease;
 use crate::session::SessionHandle;
 use crate::site::Site;
@@ -50,11 +55,11 @@ pub(crate) fn adopt(listener: std::net::TcpListener, keepalive: Keepalive) -> io
 pub(crate) async fn serve_broker(listener: Arc<TcpListener>, site: Arc<Site>) {
     let connections = &site.connections;
     loop {
-        let accepting = accept(&listener, |stream, peer| {
+        let accepting = accept(&listener, &site, |stream, peer, place| {
             let (site, stop) = (site.clone(), site.stop.clone());
             connections.spawn(async move {
                 tokio::select! {
-                    () = connection::serve(stream, Entrance::Broker(peer), site) => {}
+                    () = connection::serve(stream, Entrance::Broker(peer), place, site) => {}
                     () = stop.cancelled() => {}
                 }
             });
@@ -82,9 +87,13 @@ pub(crate) async fn serve_broker(listener: Arc<TcpListener>, site: Arc<Site>) {
 /// Serves a proxy that showed its session's key to the process that rules now.
 pub(crate) fn admit(stream: TcpStream, session: SessionId, read: Vec<u8>, site: &Arc<Site>) {
     let Some(handle) = site.keys.handle(session) else { return debug!(%session, "a proxy comes too late") };
+    let host = stream.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+    let place = site.crowd.enter(host).and_then(|place| place.introduce(true).map(|()| place));
+    let Ok(place) = place else { return debug!(%session, "a proxy too many") };
     let cut = handle.cut.clone();
     let resumed = connection::resume(stream, read, handle.clone(), site.clone());
     handle.connections.spawn(async move {
+        let _place = place;
         tokio::select! {
             () = resumed => {}
             () = cut.cancelled() => {}
@@ -99,11 +108,11 @@ pub(crate) async fn serve_session(
     site: Arc<Site>,
     handle: Arc<SessionHandle>,
 ) {
-    let accepting = accept(&listener, |stream, _| {
+    let accepting = accept(&listener, &site, |stream, _, place| {
         let (site, session) = (site.clone(), handle.clone());
         handle.connections.spawn(async move {
             tokio::select! {
-                () = connection::serve(stream, Entrance::Session(session.clone()), site) => {}
+                () = connection::serve(stream, Entrance::Session(session.clone()), place, site) => {}
                 () = session.cut.cancelled() => {}
             }
         });
@@ -116,19 +125,36 @@ pub(crate) async fn serve_session(
     drop(lease);
 }
 
-async fn accept(listener: &TcpListener, mut serve: impl FnMut(TcpStream, SocketAddr)) {
+async fn accept(listener: &TcpListener, site: &Site, mut serve: impl FnMut(TcpStream, SocketAddr, Place)) {
+    let mut complaint = Complaint::default();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                debug!(%peer, "connected");
-                serve(stream, peer);
+                match site.crowd.enter(peer.ip()) {
+                    Ok(place) => {
+                        debug!(%peer, "connected");
+                        serve(stream, peer, place);
+                    }
+                    Err(refusal) => turn_away(stream, refusal),
+                }
+                yield_now().await; // those who are in have their turn before the next comes in
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                debug!(%error, "not accepted");
+                if let Some(times) = complaint.again() {
+                    warn!(%error, times, "cannot accept connections");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// Says why in place of the challenge, and closes. So little fits into a new socket; if not, the end says it.
+fn turn_away(stream: TcpStream, refusal: Refusal) {
+    let mut frame = BytesMut::new();
+    Reply::Fault(refusal.into()).encode(Encoding::Json, &mut frame);
+    let _ = stream.into_std().and_then(|mut stream| stream.write(&frame));
 }
 
 #[cfg(test)]

@@ -37,6 +37,33 @@ pub(crate) const RESET_GIVE_UP: Duration = Duration::from_secs(60);
 /// must not start a process for each.
 pub(crate) const RESETS_AT_ONCE: usize = 16;
 
+/// How many connections may be in beyond the limit if they show a key: administrators have to get in just then,
+/// and who holds something goes on using it.
+pub(crate) const KEYED_CONNECTIONS_MORE: usize = 64;
+
+/// How much of what it is sent or sends a connection may keep without taking room from others: most frames fit.
+pub(crate) const ROOM_FREE_BYTES: usize = 16 << 10;
+
+/// How long a peer's frame waits for room among those of others before it is refused. A frame of 10 MiB takes
+/// a second where networks are slow.
+pub(crate) const ROOM_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a peer may take nothing of what it is sent. It may be stopped in a debugger, but the memory of
+/// its answer cannot be kept for ever.
+pub(crate) const SEND_STALL_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a frame that was begun may take to come, however short it is, for the same reason.
+pub(crate) const FRAME_LIMIT: Duration = Duration::from_secs(120);
+
+/// How much slower a frame may travel, either way, if it is long: slower than any network of a lab.
+pub(crate) const PACE_BYTES_PER_S: usize = 16 << 10;
+
+/// How long a peer that is turned away has to read why and to close the connection.
+pub(crate) const PART_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often at most the log repeats a complaint.
+pub(crate) const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
 /// How long to leave the listener alone after it could not accept, usually for want of descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

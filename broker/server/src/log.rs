@@ -1,6 +1,8 @@
-//! What peers say, as the log may repeat it.
+//! What the log may repeat: of what peers say, and of what comes up again and again.
 
-use crate::limits::LOGGED_CHARS_MAX;
+use tokio::time::Instant;
+
+use crate::limits::{COMPLAINT_PAUSE, LOGGED_CHARS_MAX};
 
 /// The beginning of a text, on one line: whoever sends it can neither fill the log nor write lines of its
 /// own into it.
@@ -13,9 +15,38 @@ pub(crate) fn brief(text: &str) -> String {
     brief
 }
 
+/// A complaint that may come up a thousand times a second, and is written down once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint {
+    times: u64,
+    told: Option<Instant>,
+}
+
+impl Complaint {
+    /// It has come up again. If it is to be written down now: how often it has since it was.
+    pub(crate) fn again(&mut self) -> Option<u64> {
+        self.times += 1;
+        if self.told.is_some_and(|told| told.elapsed() < COMPLAINT_PAUSE) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        Some(std::mem::take(&mut self.times))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_complaint_is_written_down_now_and_then_and_none_is_lost() {
+        let mut complaint = Complaint::default();
+        assert_eq!(complaint.again(), Some(1));
+        assert!((0..1000).all(|_| complaint.again().is_none()));
+        tokio::time::advance(COMPLAINT_PAUSE).await;
+        assert_eq!(complaint.again(), Some(1001));
+        assert_eq!(complaint.again(), None);
+    }
 
     #[test]
     fn what_is_logged_is_short_and_on_one_line() {

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::crowd::Lodging;
 use crate::gate;
 use crate::hub::{Answer, Order, Reply};
 use crate::limits::{CLOSE_WAIT, ORDERS_MAX};
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     stop_calls: CancellationToken,
     /// The pieces still to be closed, once the session is ending.
     ending: Option<VecDeque<Identity>>,
+    /// Its host has one session more until all of this has ended.
+    _lodging: Lodging,
 }
 
 impl Session {
@@ -55,6 +58,7 @@ impl Session {
         site: Arc<Site>,
         id: SessionId,
         key: Secret,
+        lodging: Lodging,
     ) -> (Session, mpsc::Sender<Order>, Arc<SessionHandle>) {
         let (orders_in, orders) = mpsc::channel(ORDERS_MAX);
         let (handle, questions) = SessionHandle::new(id, key);
@@ -71,6 +75,7 @@ impl Session {
             links: Links::default(),
             stop_calls: CancellationToken::new(),
             ending: None,
+            _lodging: lodging,
         };
         (session, orders_in, handle)
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::crowd::Crowd;
 use crate::drivers::Drivers;
 use crate::handover::{Elders, Reign};
 use crate::hub::HubHandle;
@@ -18,6 +19,7 @@ use crate::keys::Keys;
 use crate::limits::FEW_PIECES;
 use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
+use crate::room::Room;
 
 /// One broker, seen from inside.
 pub(crate) struct Site {
@@ -44,6 +46,12 @@ pub(crate) struct Site {
     pub(crate) ports: Option<Ports>,
     /// Whose turn it is to ask another broker.
     pub(crate) turns: Turns,
+    /// Who is in.
+    pub(crate) crowd: Crowd,
+    /// Room for what is received and not answered.
+    pub(crate) received: Room,
+    /// Room for what is answered and not taken.
+    pub(crate) unsent: Room,
     /// Whose turn it is to have a large frame read.
     pub(crate) large_frames: Semaphore,
     /// Room for shares.

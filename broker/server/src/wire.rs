@@ -6,17 +6,16 @@ use ave_protocol::frame::{self, FrameError};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::yield_now;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
+
+use crate::limits::{FRAME_LIMIT, PACE_BYTES_PER_S, PART_LIMIT, SEND_STALL_LIMIT};
+use crate::room::Claim;
 
 /// How much a peer may send ahead while its call is being answered; then it has to wait.
 const READ_AHEAD_MAX: usize = 64 * 1024;
 
 /// How much is asked of the socket at once.
 const READ_CHUNK: usize = 2 * 1024;
-
-/// How long a peer may take nothing of what it is sent. It may be stopped in a debugger, but the memory of
-/// its answer cannot be kept for ever.
-const SEND_STALL_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why no further frame comes.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +26,15 @@ pub(crate) enum WireError {
     /// The peer announced a frame above the limit.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The peer does not take what it is sent.
-    #[error("the peer took nothing for {} s", SEND_STALL_LIMIT.as_secs())]
+    /// The peer does not take what it is sent, or much too slowly.
+    #[error("the peer does not take what it is sent")]
     Stalled,
+    /// The peer has begun a frame and does not come to its end.
+    #[error("the peer sends a frame too slowly")]
+    Slow,
+    /// The frames of others have taken all the room there is.
+    #[error("no room for a frame")]
+    NoRoom,
     /// The peer has said nothing for as long as it announced itself.
     #[error("the peer was silent for {} s", .0.as_secs())]
     Silent(Duration),
@@ -45,11 +50,36 @@ pub(crate) struct Wire<S> {
     output: BytesMut,
     frame_bytes_max: usize,
     silence_limit: Option<Duration>,
+    /// When the frame began that is being received.
+    begun: Option<Instant>,
+    /// What is received and not answered, of what all connections may have received.
+    received: Claim,
+    /// The same of what is to be sent.
+    unsent: Claim,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S, frame_bytes_max: usize) -> Wire<S> {
-        Wire { stream, input: BytesMut::new(), output: BytesMut::new(), frame_bytes_max, silence_limit: None }
+        Wire {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            frame_bytes_max,
+            silence_limit: None,
+            begun: None,
+            received: Claim::default(),
+            unsent: Claim::default(),
+        }
+    }
+
+    /// From now on what is received and what is to be sent takes room that others have too.
+    pub(crate) fn share_room(&mut self, received: Claim, unsent: Claim) {
+        (self.received, self.unsent) = (received, unsent);
+    }
+
+    /// Takes room for what is in the output; false if there is none.
+    pub(crate) fn has_room_for_output(&mut self) -> bool {
+        self.unsent.try_grow(self.output.len())
     }
 
     /// Goes on with a stream of which this has been read already.
@@ -79,14 +109,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends what is in the output. Dropping the future loses nothing.
     pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+        let due = Instant::now() + SEND_STALL_LIMIT + at_pace(self.output.len());
         while !self.output.is_empty() {
-            let writing = timeout(SEND_STALL_LIMIT, self.stream.write_buf(&mut self.output));
+            let stalled = due.min(Instant::now() + SEND_STALL_LIMIT);
+            let writing = timeout_at(stalled, self.stream.write_buf(&mut self.output));
             if writing.await.map_err(|_| WireError::Stalled)?? == 0 {
                 return Err(WireError::Closed);
             }
         }
         self.output = BytesMut::new(); // an idle connection keeps no buffer
+        self.unsent.shrink(0);
         Ok(())
+    }
+
+    /// Sends what is in the output as the last word. To close while something is unread would take it back, so
+    /// the peer is given a moment to close first.
+    pub(crate) async fn part(&mut self) {
+        let parting = async {
+            self.flush().await?;
+            self.stream.shutdown().await?;
+            loop {
+                self.input.clear();
+                self.read_some().await?;
+            }
+        };
+        let _: Result<Result<(), WireError>, _> = timeout(PART_LIMIT, parting).await;
     }
 
     /// What the frames travel over.
@@ -107,16 +154,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 if self.input.is_empty() {
                     self.input = BytesMut::new(); // an idle connection keeps no buffer
                 }
+                self.begun = None;
                 return Ok(payload);
             }
             self.flush().await?;
-            match self.silence_limit {
-                None => self.read_some().await?,
-                Some(limit) => {
-                    timeout(limit, self.read_some()).await.map_err(|_| WireError::Silent(limit))??;
-                }
+            let needed = self.input.len() + self.to_reserve();
+            self.received.shrink(needed); // the frame before is answered
+            if !self.received.grow(needed).await {
+                return Err(WireError::NoRoom);
             }
+            self.read_in_time().await?;
         }
+    }
+
+    /// Reads, unless the peer is silent for too long or too slow with what it has begun.
+    async fn read_in_time(&mut self) -> Result<(), WireError> {
+        if !self.input.is_empty() && self.begun.is_none() {
+            self.begun = Some(Instant::now());
+        }
+        let frame_bytes = self.input.len() + frame::missing(&self.input);
+        let due = self.begun.map(|begun| begun + FRAME_LIMIT + at_pace(frame_bytes));
+        let Some(limit) = self.silence_limit else {
+            return within(due, self.read_some()).await.unwrap_or(Err(WireError::Slow));
+        };
+        let heard = timeout(limit, within(due, self.read_some())).await;
+        heard.map_err(|_| WireError::Silent(limit))?.unwrap_or(Err(WireError::Slow))
     }
 
     /// Reads ahead while a call is being answered, and returns only when the connection ends.
@@ -130,7 +192,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return error;
             }
         }
-        while self.input.len() < READ_AHEAD_MAX {
+        while self.input.len() < READ_AHEAD_MAX
+            && self.received.try_grow(self.input.len() + self.to_reserve())
+        {
             if let Err(error) = self.read_some().await {
                 return error;
             }
@@ -139,18 +203,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     async fn read_some(&mut self) -> Result<(), WireError> {
-        // Doubles with what has come, never with what was announced.
-        self.input.reserve(self.input.len().max(READ_CHUNK));
+        self.input.reserve(self.to_reserve());
         match self.stream.read_buf(&mut self.input).await? {
             0 => Err(WireError::Closed),
             _ => Ok(()),
         }
+    }
+
+    /// How much to make room for: it doubles with what has come, never with what was announced, and ends with
+    /// the frame.
+    fn to_reserve(&self) -> usize {
+        self.input.len().min(frame::missing(&self.input)).max(READ_CHUNK)
+    }
+}
+
+/// How much longer a long frame may take.
+fn at_pace(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / PACE_BYTES_PER_S) as u64)
+}
+
+/// `None` if it is too late.
+async fn within<T>(due: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match due {
+        None => Some(work.await),
+        Some(due) => timeout_at(due, work).await.ok(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::Room;
     use tokio::io::duplex;
 
     fn framed(payload: &[u8]) -> BytesMut {
@@ -203,7 +286,7 @@ mod tests {
         let mut wire = Wire::new(ours, 16);
         let slow = tokio::spawn(async move {
             for _ in 0..5 {
-                tokio::time::sleep(SEND_STALL_LIMIT / 2).await;
+                tokio::time::sleep(SEND_STALL_LIMIT / 8).await;
                 peer.read_exact(&mut [0; 8]).await.unwrap();
             }
             peer
@@ -277,5 +360,113 @@ mod tests {
         wire.flush().await.unwrap();
         let mut both = [0; 64];
         assert_eq!(peer.read(&mut both).await.unwrap(), 4 + 7 + 4 + 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_taken_byte_by_byte_is_not_kept_for_ever() {
+        let (mut peer, ours) = duplex(1);
+        let mut wire = Wire::new(ours, 16);
+        frame::encode(&[7; 2 * PACE_BYTES_PER_S], wire.output());
+        let slow = tokio::spawn(async move {
+            while peer.read_u8().await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let begun = Instant::now();
+        assert!(matches!(wire.flush().await, Err(WireError::Stalled)));
+        assert_eq!(begun.elapsed(), SEND_STALL_LIMIT + Duration::from_secs(2));
+        drop(wire);
+        slow.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_was_begun_has_to_end() {
+        let (mut peer, ours) = duplex(64);
+        let mut wire = Wire::new(ours, 1 << 20);
+        let slow = tokio::spawn(async move {
+            tokio::time::sleep(FRAME_LIMIT * 10).await; // between frames there is all the time
+            for byte in framed(b"slow") {
+                tokio::time::sleep(FRAME_LIMIT / 10).await;
+                peer.write_all(&[byte]).await.unwrap();
+            }
+            while peer.write_all(&[0]).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert_eq!(wire.frame().await.unwrap(), &b"slow"[..]);
+        for _ in 0..FRAME_LIMIT.as_secs() / 4 {
+            assert_eq!(wire.frame().await.unwrap(), b""[..]);
+        }
+        drop(wire);
+        slow.await.unwrap();
+        let (mut peer, ours) = duplex(64);
+        let mut wire = Wire::new(ours, 1 << 20);
+        let begun = Instant::now();
+        let slow = tokio::spawn(async move {
+            peer.write_all(&framed(&[0; 1 << 20])[..4]).await.unwrap();
+            while peer.write_all(&[0]).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert!(matches!(wire.frame().await, Err(WireError::Slow)));
+        assert_eq!(begun.elapsed(), FRAME_LIMIT + at_pace(1 << 20));
+        drop(wire);
+        slow.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_peer_sends_takes_the_room_of_others_until_it_is_answered() {
+        const LONG: usize = 1 << 20;
+        let room = Room::of(LONG + LONG / 2);
+        let pair = || {
+            let (theirs, ours) = duplex(2 * LONG);
+            let mut wire = Wire::new(ours, LONG);
+            wire.share_room(room.claim(), Claim::default());
+            (theirs, wire)
+        };
+        let ((mut peer, mut wire), (mut second, mut other)) = (pair(), pair());
+        peer.write_all(&framed(&[0; LONG])).await.unwrap();
+        let payload = wire.frame().await.unwrap();
+        assert_eq!(payload.len(), LONG);
+        second.write_all(&framed(&[0; LONG])).await.unwrap();
+        assert!(matches!(other.frame().await, Err(WireError::NoRoom)), "the first is not answered yet");
+        peer.write_all(&framed(b"next")).await.unwrap();
+        assert_eq!(wire.frame().await.unwrap(), b"next"[..]);
+        assert_eq!(other.frame().await.unwrap().len(), LONG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_be_sent_takes_room_until_it_is_sent() {
+        const LONG: usize = 1 << 20;
+        let room = Room::of(LONG + LONG / 2);
+        let (mut peer, ours) = duplex(2 * LONG);
+        let mut wire = Wire::new(ours, LONG);
+        wire.share_room(Claim::default(), room.claim());
+        frame::encode(&[0; LONG], wire.output());
+        assert!(wire.has_room_for_output());
+        assert!(!room.claim().try_grow(LONG));
+        wire.flush().await.unwrap();
+        assert!(room.claim().try_grow(LONG));
+        frame::encode(&[0; 2 * LONG], wire.output());
+        assert!(!wire.has_room_for_output());
+        peer.read_u8().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_last_word_waits_for_the_peer_to_close_but_not_for_ever() {
+        let (mut peer, ours) = duplex(64);
+        let mut wire = Wire::new(ours, 16);
+        frame::encode(b"no", wire.output());
+        peer.write_all(b"something nobody reads").await.unwrap();
+        let begun = Instant::now();
+        wire.part().await;
+        assert_eq!(begun.elapsed(), PART_LIMIT);
+        let mut heard = Vec::new();
+        peer.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, framed(b"no"));
+        let (peer, ours) = duplex(64);
+        drop(peer);
+        Wire::new(ours, 16).part().await;
+        assert_eq!(begun.elapsed(), PART_LIMIT);
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ave_core::{Core, Event, Source};
 use ave_profile::{Address, BrokerId, Generation};
 use futures::FutureExt;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -18,6 +19,7 @@ use tracing::{info, warn};
 use crate::bench::{Bench, Numbered, Start};
 use crate::config::workspace::WorkspaceConfig;
 use crate::config::{Config, Policy};
+use crate::crowd::Crowd;
 use crate::daemon::{Hickup, Post};
 use crate::diagnostics;
 use crate::gate;
@@ -32,6 +34,7 @@ use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
+use crate::room::Room;
 use crate::sightings::Sightings;
 use crate::site::{Site, random_u64};
 
@@ -54,6 +57,9 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
     let older = Arc::new(Elders::default());
     let id = core.id();
     let (hub, handle) = Hub::new(core, drivers.clone(), older.clone());
+    let limits = &config.broker.limits;
+    let crowd = Crowd::new(limits, getrlimit(Resource::Nofile).current);
+    let queued = limits.queued_bytes_max.max(limits.frame_bytes_max); // one frame always fits
     let site = Arc::new(Site {
         keys: Arc::new(Keys::new(config.keys.iter())),
         sharing: Sharing::new(&config.broker),
@@ -72,6 +78,9 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         hub: handle,
         id,
         turns: Turns::default(),
+        crowd,
+        received: Room::of(queued),
+        unsent: Room::of(queued),
         large_frames: Semaphore::new(1),
         share_places: Arc::new(Semaphore::new(SHARES_MAX)),
         stop: stop.clone(),

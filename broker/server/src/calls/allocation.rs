@@ -24,7 +24,13 @@ pub(crate) async fn get(
     via: Result<Vec<BrokerId>, Refusal>,
     encoding: Encoding,
 ) -> Outcome {
-    let Some(session) = client.session().await else { return Outcome::Close };
+    if !client.is_anonymous() {
+        return Outcome::Close;
+    }
+    let session = match client.session().await {
+        Ok(session) => session,
+        Err(refusal) => return Fault::from(refusal).into(),
+    };
     let want = match (bound, method) {
         (Ok(bound), Method::GetMulti) => Want::of_groups(&bound.rest()),
         (Ok(bound), _) => Want::of_get(&bound.rest()),
@@ -75,7 +81,7 @@ pub(crate) fn entry(session: &SessionHandle, encoding: Encoding) -> Map {
 
 /// Gives equipment back at the broker's door.
 pub(crate) async fn yield_resources(client: &Client, bound: Bound) -> Result<Value, Refusal> {
-    let session = client.session().await.ok_or_else(Refusal::session_closed)?;
+    let session = client.session().await?;
     let profiles = given_back(&bound.rest())?;
     let given_back = client.site.hub.give_back(session.id, Door::Broker, profiles).await?;
     Ok(given_back.into())

@@ -118,18 +118,22 @@ impl Client {
         self.speaker.get_or_init(|| speaker)
     }
 
-    /// The client's session; `None` on connections that showed a key.
-    pub(crate) async fn session(&self) -> Option<&Arc<SessionHandle>> {
+    /// The client's session.
+    ///
+    /// # Errors
+    /// If it cannot have one, because it has shown a key, or its host has too many.
+    pub(crate) async fn session(&self) -> Result<&Arc<SessionHandle>, Refusal> {
         if !self.is_anonymous() {
-            return None;
+            return Err(Refusal::session_closed());
         }
         if self.session.get().is_none() {
+            let lodging = self.site.crowd.lodge(self.peer.ip())?;
             let id = SessionId(random_u64());
-            let (session, orders, handle) = Session::new(self.site.clone(), id, session_key());
+            let (session, orders, handle) = Session::new(self.site.clone(), id, session_key(), lodging);
             let _ = self.session.set(handle); // before anything that could be cut short
             self.site.hub.open(session, orders).await;
         }
-        self.session.get()
+        self.session.get().ok_or_else(Refusal::session_closed)
     }
 
     /// Where everybody shares one port, a call meant for a session that has ended must not be taken for
@@ -150,7 +154,8 @@ impl Client {
         }
     }
 
-    fn is_anonymous(&self) -> bool {
+    /// Whether it may have a session: not if it has shown a key.
+    pub(crate) fn is_anonymous(&self) -> bool {
         matches!(self.caller, Caller::Anonymous | Caller::Unknown)
     }
 

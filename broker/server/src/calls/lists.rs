@@ -95,7 +95,7 @@ async fn of_session(
     client: &Client,
     look: impl FnOnce(&Core, ave_profile::SessionId) -> Profiles + Send + 'static,
 ) -> Result<Value, Refusal> {
-    let session = client.session().await.ok_or_else(Refusal::session_closed)?.id;
+    let session = client.session().await?.id;
     let profiles =
         client.site.hub.look(move |core| core.is_open(session).then(|| look(core, session))).await?;
     Ok(written(&profiles.ok_or_else(Refusal::session_closed)?))

@@ -343,14 +343,27 @@ impl Members<'_> {
 
 /// A limit that lets nothing through.
 fn zero(limits: &Limits) -> Option<&'static str> {
-    let Limits { frame_bytes_max, handshake_frame_bytes_max, values_max, handshake_limit_s } = limits;
-    match (frame_bytes_max, handshake_frame_bytes_max, values_max, handshake_limit_s) {
-        (0, ..) => Some("frame_bytes_max"),
-        (_, 0, ..) => Some("handshake_frame_bytes_max"),
-        (_, _, 0, _) => Some("values_max"),
-        (.., 0) => Some("handshake_limit_s"),
-        _ => None,
-    }
+    let Limits {
+        frame_bytes_max,
+        handshake_frame_bytes_max,
+        values_max,
+        handshake_limit_s,
+        connections_max,
+        unauthenticated_max,
+        sessions_per_host_max,
+        queued_bytes_max,
+    } = limits;
+    let zeros = [
+        ("frame_bytes_max", *frame_bytes_max == 0),
+        ("handshake_frame_bytes_max", *handshake_frame_bytes_max == 0),
+        ("values_max", *values_max == 0),
+        ("handshake_limit_s", *handshake_limit_s == 0),
+        ("connections_max", *connections_max == 0),
+        ("unauthenticated_max", *unauthenticated_max == 0),
+        ("sessions_per_host_max", *sessions_per_host_max == 0),
+        ("queued_bytes_max", *queued_bytes_max == 0),
+    ];
+    zeros.into_iter().find(|(_, is_zero)| *is_zero).map(|(name, _)| name)
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -7,7 +7,7 @@ use ave_profile::{Address, Map, Value};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::error::Fault;
 use ave_protocol::frame;
-use ave_protocol::handshake::{self, Credential, Salt};
+use ave_protocol::handshake::{self, Credential, HandshakeError, Salt};
 use ave_protocol::limits::Limits;
 use ave_protocol::message::{Encoding, Reply, Request};
 use socket2::{SockRef, TcpKeepalive};
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
 
+use crate::log::brief;
 use crate::wire::{Wire, WireError};
 
 /// How long another broker may take to accept a connection and to send its challenge, as in the original.
@@ -110,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     ) -> Result<Line<S>, LineError> {
         let mut wire = Wire::new(stream, limits.handshake_frame_bytes_max);
         let challenge = wire.frame().await?;
-        let salt = Salt::of_challenge(&challenge).map_err(|error| LineError::Lost(error.to_string()))?;
+        let salt = Salt::of_challenge(&challenge).map_err(|error| instead(&challenge, limits, error))?;
         frame::encode(&credential.answer(&salt), wire.output());
         Ok(Line {
             wire,
@@ -234,10 +235,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
     async fn read_verdict(&mut self) -> Result<bool, LineError> {
         let payload = self.wire.frame().await?;
-        let known = handshake::read_verdict(&payload).map_err(|error| LineError::Lost(error.to_string()))?;
+        let known =
+            handshake::read_verdict(&payload).map_err(|error| instead(&payload, &self.limits, error))?;
         self.wire.set_frame_bytes_max(self.limits.frame_bytes_max);
         self.verdict = Some(known);
         Ok(known)
+    }
+}
+
+/// What a peer has sent instead of its part of the handshake: why it has no room, or nothing that makes sense.
+fn instead(payload: &[u8], limits: &Limits, error: HandshakeError) -> LineError {
+    match Reply::parse(payload, limits) {
+        Ok(Reply::Fault(fault)) => LineError::Lost(brief(&fault.message)),
+        _ => LineError::Lost(error.to_string()),
     }
 }
 

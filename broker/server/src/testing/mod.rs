@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Paths};
 use crate::connection::{self, Entrance};
+use crate::crowd::Crowd;
 use crate::drivers::Drivers;
 use crate::drivers::fake::{Fake, Story};
 use crate::gate;
@@ -35,6 +36,7 @@ use crate::keepalive::Keepalive;
 use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
+use crate::room::Room;
 use crate::site::Site;
 
 pub(crate) use guest::Guest;
@@ -94,6 +96,8 @@ impl House {
         let stop = CancellationToken::new();
         tokio::spawn(hub.run(stop.clone()));
         let config = Config::load(&paths).unwrap();
+        let limits = &config.broker.limits;
+        let (crowd, queued) = (Crowd::new(limits, None), limits.queued_bytes_max);
         let site = Arc::new(Site {
             sharing: Sharing::new(&config.broker),
             config,
@@ -112,6 +116,9 @@ impl House {
             address: ("127.0.0.1".to_owned(), port),
             ports: None,
             turns: Turns::default(),
+            crowd,
+            received: Room::of(queued),
+            unsent: Room::of(queued),
             large_frames: Semaphore::new(1),
             share_places: Arc::new(Semaphore::new(SHARES_MAX)),
             stop,
@@ -126,7 +133,8 @@ impl House {
     /// Somebody who connects and shows a key; the empty key is nobody's.
     pub(crate) async fn guest(&self, key: &str) -> Guest {
         let (ours, theirs) = duplex(1 << 16);
-        tokio::spawn(connection::serve(ours, Entrance::Broker(PEER), self.site.clone()));
+        let place = self.site.crowd.enter(PEER.ip()).unwrap();
+        tokio::spawn(connection::serve(ours, Entrance::Broker(PEER), place, self.site.clone()));
         Guest::enter(theirs, key).await
     }
 

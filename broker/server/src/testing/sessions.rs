@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::guest::{resource, wanted};
-use super::{ADMIN, Guest, House};
+use super::{ADMIN, Guest, House, PEER};
 use crate::limits::{CALLS_WAITING_MAX, CLOSE_GIVE_UP, CLOSE_WAIT, OPEN_GIVE_UP};
 use crate::session::Session;
 use crate::site::session_key;
@@ -167,7 +167,8 @@ async fn exit_is_answered_once_and_ends_the_session_82_and_texts_arrive_intact_8
 #[tokio::test]
 async fn a_session_whose_task_is_gone_lets_nobody_in() {
     let house = House::new(&[]).await;
-    let (session, _orders, handle) = Session::new(house.site.clone(), SessionId(1), session_key());
+    let lodging = house.site.crowd.lodge(PEER.ip()).unwrap();
+    let (session, _orders, handle) = Session::new(house.site.clone(), SessionId(1), session_key(), lodging);
     house.site.keys.admit(handle.clone());
     let mut used = house.guest(handle.key.expose()).await;
     assert!(used.authenticated);

@@ -124,7 +124,9 @@ impl Process {
             WireError::Frame(error) => {
                 Lost::misbehaved(format_args!("{error} (its standard output is for frames only)"))
             }
-            WireError::Stalled | WireError::Silent(_) => Lost::misbehaved(error),
+            WireError::Stalled | WireError::Slow | WireError::NoRoom | WireError::Silent(_) => {
+                Lost::misbehaved(error)
+            }
         }
     }
 }

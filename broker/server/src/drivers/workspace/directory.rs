@@ -41,8 +41,11 @@ impl Directory {
         let path = root.canonicalize().map_err(|error| failed(root, error))?.join(uid);
         let mark = marks.join(uid);
         let marked = private_directory(marks).and_then(|()| {
-            // Somebody else's mark is not overwritten.
-            File::create_new(&mark)?.write_all(path.as_os_str().as_encoded_bytes())
+            // Somebody else's mark is not overwritten; one cut short by a full disk is no mark.
+            let mut file = File::create_new(&mark)?;
+            file.write_all(path.as_os_str().as_encoded_bytes()).inspect_err(|_| {
+                let _ = fs::remove_file(&mark);
+            })
         });
         marked.map_err(|error| failed(&mark, error))?;
         if let Err(error) = DirBuilder::new().mode(0o700).create(&path) {
