@@ -1,5 +1,5 @@
 //! Relays of a board on a pseudo-terminal, plugged into a folder that stands in for the USB. The numbers are
-//! those of `docs/relay.md`; R9 and the second half of R4 wait for restarts.
+//! those of `docs/relay.md`; what restarts have to do with it is tested in `relay_restarts.rs`.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use crate::support::{Bus, Lab, Peer, Plan, plain, raised, wait_until};
 
-const SERIAL: &str = "00099001";
-const LEFT: &str = "00099001.left";
-const RIGHT: &str = "00099001.right";
+pub(crate) const SERIAL: &str = "00099001";
+pub(crate) const LEFT: &str = "00099001.left";
+pub(crate) const RIGHT: &str = "00099001.right";
 
 /// How the board rests: all on but relay 6.
-const AT_REST: u8 = 0b1101_1111;
+pub(crate) const AT_REST: u8 = 0b1101_1111;
 
 /// What brings all of it there, and asks whether it is.
-const WHOLE_RESET: [u8; 9] = [0x65, 0x66, 0x67, 0x68, 0x69, 0x74, 0x6B, 0x6C, 0x5B];
+pub(crate) const WHOLE_RESET: [u8; 9] = [0x65, 0x66, 0x67, 0x68, 0x69, 0x74, 0x6B, 0x6C, 0x5B];
 
 fn plan(bus: &Bus) -> Plan {
     Lab::plan().broker(bus.members()).devantech(json!({"*": {
@@ -27,7 +27,7 @@ fn plan(bus: &Bus) -> Plan {
 }
 
 /// A broker with a board that is ready.
-fn lab_with_board() -> (Lab, Bus, Board) {
+pub(crate) fn lab_with_board() -> (Lab, Bus, Board) {
     let (bus, board) = (Bus::new(), Board::new().expect("a board"));
     bus.plug(SERIAL, "ttyACM0", &board);
     let lab = plan(&bus).start();
@@ -44,34 +44,34 @@ fn listed(lab: &Lab) -> Vec<(String, String)> {
     relays.map(|relay| (text(relay, "uid"), text(relay, "power_state"))).collect()
 }
 
-fn wait_listed(lab: &Lab, power_state: &str) {
+pub(crate) fn wait_listed(lab: &Lab, power_state: &str) {
     let all = [LEFT, RIGHT].map(|uid| (uid.to_owned(), power_state.to_owned()));
     wait_until(&format!("both relays are {power_state}"), || listed(lab) == all);
 }
 
 /// A client who holds a relay.
-struct Holder {
-    client: Peer,
-    session: Peer,
-    relay: Value,
+pub(crate) struct Holder {
+    pub(crate) client: Peer,
+    pub(crate) session: Peer,
+    pub(crate) relay: Value,
 }
 
 impl Holder {
-    fn of(lab: &Lab, uid: &str, circuits: Value) -> Holder {
+    pub(crate) fn of(lab: &Lab, uid: &str, circuits: Value) -> Holder {
         let mut client = lab.client();
         let got = client.get(json!([{"type": "relay", "uid": uid, "circuits": circuits}]));
         Holder { client, session: Peer::session_of(&got), relay: got["resources"][0].clone() }
     }
 
-    fn call(&mut self, method: &str, arguments: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, arguments: Value) -> Value {
         self.session.call_on(&self.relay, method, arguments)
     }
 
-    fn set(&mut self, circuit: &str, high: bool) -> Value {
+    pub(crate) fn set(&mut self, circuit: &str, high: bool) -> Value {
         self.session.result_on(&self.relay, "set_circuit", json!([circuit, high]))
     }
 
-    fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         self.client.result("yield_resources", json!([self.relay]));
     }
 

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ave_adb::Server;
 use tokio::task::spawn_blocking;
-use tracing::warn;
 
 use crate::config::Config;
 use crate::daemon::elders;
 use crate::drivers::handset::HandsetDriver;
-use crate::drivers::place;
+use crate::drivers::place::Sweep;
 use crate::drivers::plugin::PluginDriver;
 use crate::drivers::relay::RelayDriver;
 use crate::drivers::workspace::WorkspaceDriver;
@@ -47,19 +46,28 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Lays it out; at a fresh start, after what dead brokers of this home have left was cleaned up.
+    /// Lays it out. At a fresh start older brokers of this home are ended, and what dead ones have left is being
+    /// cleaned up when this returns.
     ///
     /// # Errors
-    /// If that failed in a way that makes lending unsafe.
+    /// If one of them does not end: lending would be unsafe.
     pub(crate) async fn lay(config: &Config, start: Start) -> Result<Bench> {
+        let config = config.clone();
+        // On a thread that may block: folders are read.
+        spawn_blocking(move || Bench::lay_now(&config, start)).await.context("laying out the bench failed")?
+    }
+
+    fn lay_now(config: &Config, start: Start) -> Result<Bench> {
+        let sweep = Sweep::new(config.paths.home());
+        if start == Start::Fresh {
+            elders::end_all(&config.paths).context("older brokers of this home cannot be ended")?;
+            sweep.all();
+        }
         let mut drivers: BTreeMap<Arc<str>, Arc<dyn Driver>> = BTreeMap::new();
         let (usb, scan) = UsbBus::new(&config.broker.usb_devices, &config.broker.device_nodes);
         let mut watches: Vec<Numbered> = vec![(USB, Box::new(scan))];
-        let listers = (LISTERS..).zip(listers::watches(config, &usb)).collect();
-        if start == Start::Fresh {
-            sweep(config).await?;
-        }
-        let (relays, relay_watch) = RelayDriver::new(usb.devices(), config.paths.clone());
+        let listers = (LISTERS..).zip(listers::watches(config, &usb, &sweep)).collect();
+        let (relays, relay_watch) = RelayDriver::new(usb.devices(), config.paths.clone(), start);
         drivers.insert("relay".into(), Arc::new(relays));
         watches.push((RELAYS, Box::new(relay_watch)));
         if config.adb_server.port != 0 {
@@ -71,31 +79,16 @@ impl Bench {
         }
         if let Some(workspace) = &config.workspace {
             let driver = Arc::new(WorkspaceDriver::new(workspace.clone(), config.paths.home()));
-            drivers.insert("workspace".into(), driver.clone());
             if start == Start::Fresh {
-                spawn_blocking(move || driver.sweep())
-                    .await
-                    .context("sweeping leftover workspaces failed")?;
+                driver.sweep();
             }
+            drivers.insert("workspace".into(), driver);
         }
         for kind in config.types.kinds().iter() {
-            if let Some(driver) = PluginDriver::of(config, kind) {
+            if let Some(driver) = PluginDriver::of(config, kind, &sweep) {
                 drivers.insert(kind.name.clone(), Arc::new(driver));
             }
         }
-        Ok(Bench { drivers: Drivers::new(drivers), watches, listers })
+        Ok(Bench { drivers: Drivers::new(drivers, sweep), watches, listers })
     }
-}
-
-/// Ends what dead brokers of this home have left running.
-async fn sweep(config: &Config) -> Result<()> {
-    let paths = config.paths.clone();
-    let swept = spawn_blocking(move || {
-        elders::end_all(&paths).map_err(|error| error.to_string())?;
-        place::sweep(paths.home())
-    });
-    if let Err(reason) = swept.await.context("sweeping leftover programs failed")? {
-        warn!(reason, "a dead broker left something behind");
-    }
-    Ok(())
 }

@@ -30,6 +30,10 @@ pub(crate) const OPEN_GIVE_UP: Duration = Duration::from_secs(60);
 /// How long a piece may take to close; then it is not lent again. Deleting a large workspace takes time.
 pub(crate) const CLOSE_GIVE_UP: Duration = Duration::from_secs(60);
 
+/// How long the other pieces of a session that ends wait for one that is being closed. What takes longer is
+/// stuck, and they are free of it; a large workspace goes on being deleted meanwhile.
+pub(crate) const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a broken piece may take to be reset; then it stays broken, and may be reset again.
 pub(crate) const RESET_GIVE_UP: Duration = Duration::from_secs(60);
 

@@ -34,7 +34,8 @@ impl Mending {
     /// Starts to reset a piece. Whoever waits for it finds it in the log; what is tried again and again is only
     /// there when it helps.
     pub(crate) fn start(&mut self, item: Identity, known: Arc<Profile>, request: Option<RequestId>) {
-        let driver = self.drivers.of(&item.kind);
+        let drivers = self.drivers.clone();
+        let limit = RESET_GIVE_UP.max(drivers.of(&item.kind).close_limit());
         let (turns, what) = (self.turns.clone(), (item.clone(), request));
         let task = self.tasks.spawn(async move {
             let _turn = match request {
@@ -44,10 +45,7 @@ impl Mending {
                 }
                 None => turns.acquire().await.ok(),
             };
-            let reset = AssertUnwindSafe(timeout(
-                RESET_GIVE_UP.max(driver.close_limit()),
-                driver.reset(&item, &known),
-            ));
+            let reset = AssertUnwindSafe(timeout(limit, drivers.reset(&item, &known)));
             let outcome = match reset.catch_unwind().await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err("its reset did not end within its time limit".to_owned()),

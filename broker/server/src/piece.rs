@@ -1,8 +1,6 @@
 //! One granted piece: a task that opens its unit, makes one call at a time, and closes it, whatever
 //! happens in between.
 
-use std::sync::Arc;
-
 use ave_core::Granted;
 use ave_profile::Refusal;
 use ave_protocol::message::{Call, Reply};
@@ -10,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::drivers::{Driver, Unit};
+use crate::drivers::fence::Pass;
+use crate::drivers::{Drivers, Unit};
 use crate::limits::CALLS_WAITING_MAX;
 
 /// A call on its way to a piece. Nobody waits for the answer any more if its receiver is gone.
@@ -37,15 +36,16 @@ impl Piece {
     /// `stop` ends the call that is being made without closing the piece yet; `opened` hears how
     /// opening went.
     pub(crate) fn new(
-        driver: Arc<dyn Driver>,
+        drivers: &Drivers,
         granted: Granted,
         stop: CancellationToken,
         opened: oneshot::Sender<Result<(), Refusal>>,
-    ) -> (Piece, impl Future<Output = Result<(), String>> + Send) {
+    ) -> (Piece, impl Future<Output = Result<(), String>> + Send + use<>) {
         let (calls, incoming) = mpsc::channel(CALLS_WAITING_MAX);
         let (close, closed) = (CancellationToken::new(), CancellationToken::new());
         let piece = Piece { calls, close, closed, failed: None };
         let close = piece.close.clone();
+        let (driver, pass) = (drivers.of(&granted.item.kind), drivers.enter(&granted));
         let drive = async move {
             let opening = timeout(driver.open_limit(), driver.open(&granted)).await;
             let stuck = opening.is_err();
@@ -53,14 +53,15 @@ impl Piece {
             let refused =
                 unit.as_ref().map_or_else(|refusal| Some(refusal.clone()), |unit| unit.failed_to_open());
             let _ = opened.send(refused.map_or(Ok(()), Err));
-            serve(&mut unit, incoming, &stop, &close).await;
+            serve(&mut unit, &pass, incoming, &stop, &close).await;
             close.cancelled().await;
-            match unit {
-                Ok(unit) => {
+            match (unit, pass.check()) {
+                (Ok(_), Err(over)) => Err(over.message), // it is not ours to close
+                (Ok(unit), Ok(())) => {
                     timeout(driver.close_limit(), unit.close()).await.unwrap_or(Err(NEVER_CLOSED.to_owned()))
                 }
-                Err(_) if stuck => Err(NEVER_OPENED.to_owned()),
-                Err(_) => Ok(()),
+                (Err(_), _) if stuck => Err(NEVER_OPENED.to_owned()),
+                (Err(_), _) => Ok(()),
             }
         };
         (piece, drive)
@@ -75,6 +76,7 @@ const NEVER_CLOSED: &str = "it did not close within its time limit";
 
 async fn serve(
     unit: &mut OpenUnit,
+    pass: &Pass,
     mut incoming: mpsc::Receiver<PieceCall>,
     stop: &CancellationToken,
     close: &CancellationToken,
@@ -87,7 +89,7 @@ async fn serve(
     };
     let calls = async {
         while let Some(PieceCall { call, reply }) = incoming.recv().await {
-            let _ = reply.send(answer(unit, *call).await);
+            let _ = reply.send(answer(unit, pass, *call).await);
         }
     };
     tokio::select! {
@@ -98,7 +100,7 @@ async fn serve(
 }
 
 /// Makes one call, after the checks that come before it. (Specification 2.3, checks 7 to 11.)
-async fn answer(unit: &mut OpenUnit, call: Call) -> Reply {
+async fn answer(unit: &mut OpenUnit, pass: &Pass, call: Call) -> Reply {
     let unit = match unit {
         Ok(unit) => unit,
         Err(refusal) => return Reply::Fault(refusal.clone().into()),
@@ -115,8 +117,68 @@ async fn answer(unit: &mut OpenUnit, call: Call) -> Reply {
         Ok(bound) => bound,
         Err(reply) => return reply,
     };
+    if let Err(over) = pass.check() {
+        return Reply::Fault(over.into());
+    }
     match unit.call(&method, bound).await {
         Ok(value) => Reply::Result(value),
         Err(refusal) => Reply::Fault(refusal.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use ave_profile::{Identity, Map, Profile, Value};
+
+    use super::*;
+    use crate::drivers::fake::Fake;
+    use crate::drivers::place::Sweep;
+
+    fn granted(number: u64) -> Granted {
+        let profile = Arc::new(Profile::default());
+        let item = Identity::new("fake", "r1");
+        Granted { item, known: profile.clone(), profile, again: false, at: None, number }
+    }
+
+    /// A piece that is open, and the task that drives it.
+    async fn open(drivers: &Drivers, number: u64) -> (Piece, tokio::task::JoinHandle<Result<(), String>>) {
+        let (opened, opening) = oneshot::channel();
+        let (piece, drive) = Piece::new(drivers, granted(number), CancellationToken::new(), opened);
+        let task = tokio::spawn(drive);
+        opening.await.unwrap().unwrap();
+        (piece, task)
+    }
+
+    async fn echo(piece: &Piece) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let arguments = serde_json::json!({"vargs": [], "kwargs": {}}).into();
+        let (method, resource, params) = ("echo".to_owned(), Value::Null, arguments);
+        let call = Call { method, resource, params, asynchronous: false, further: Map::new() };
+        piece.calls.send(PieceCall { call: Box::new(call), reply }).await.ok().unwrap();
+        answer.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_late_command_of_an_older_grant_is_refused() {
+        let fake = Fake::default();
+        let drivers = Drivers::new(
+            BTreeMap::from([("fake".into(), Arc::new(fake.clone()) as _)]),
+            Sweep::new("/nowhere".as_ref()),
+        );
+        let (old, old_task) = open(&drivers, 17).await;
+        assert!(matches!(echo(&old).await, Reply::Result(_)));
+        let (new, new_task) = open(&drivers, 18).await;
+        let Reply::Fault(fault) = echo(&old).await else { panic!("it was not refused") };
+        let over = "grant 17 of fake:r1 is over: 18 is newer";
+        assert_eq!(fault.message, over);
+        old.close.cancel();
+        assert_eq!(old_task.await.unwrap().unwrap_err(), over);
+        assert!(matches!(echo(&new).await, Reply::Result(_)));
+        new.close.cancel();
+        new_task.await.unwrap().unwrap();
+        assert_eq!(fake.story.told(), ["open r1", "open r1", "close r1"], "only the newest was closed");
     }
 }

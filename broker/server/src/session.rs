@@ -16,14 +16,14 @@ use futures::future::{join_all, try_join_all};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::crowd::Lodging;
 use crate::gate;
 use crate::hub::{Answer, Order, Reply};
-use crate::limits::{CLOSE_WAIT, ORDERS_MAX};
+use crate::limits::{CLOSE_PATIENCE, CLOSE_WAIT, ORDERS_MAX};
 use crate::piece::Piece;
 use crate::site::Site;
 
@@ -48,6 +48,8 @@ pub(crate) struct Session {
     stop_calls: CancellationToken,
     /// The pieces still to be closed, once the session is ending.
     ending: Option<VecDeque<Identity>>,
+    /// The one that is being closed, and until when the others wait for it.
+    closing: Option<(Identity, Instant)>,
     /// Its host has one session more until all of this has ended.
     _lodging: Lodging,
 }
@@ -75,6 +77,7 @@ impl Session {
             links: Links::default(),
             stop_calls: CancellationToken::new(),
             ending: None,
+            closing: None,
             _lodging: lodging,
         };
         (session, orders_in, handle)
@@ -112,6 +115,7 @@ impl Session {
                     }
                 }
                 Some(ended) = self.links.ended() => self.link_ended(ended),
+                () = until(self.closing.as_ref().map(|(_, patience)| *patience)) => self.close_next().await,
                 () = over.cancelled(), if !told && self.ending.is_none() => {
                     told = true;
                     self.site.hub.tell(Event::SessionEnded { session: self.id() }).await;
@@ -219,10 +223,10 @@ impl Session {
     /// Starts to drive a piece. Something comes back if its client has to wait for it.
     fn open_piece(&mut self, granted: &Granted) -> Option<oneshot::Receiver<Result<(), Refusal>>> {
         info!(session = %self.id(), item = %granted.item, "granted");
-        let driver = self.site.drivers.of(&granted.item.kind);
-        let lazy = driver.lazy();
+        let drivers = &self.site.drivers;
+        let lazy = drivers.of(&granted.item.kind).lazy();
         let (opened, opening) = oneshot::channel();
-        let (piece, drive) = Piece::new(driver, granted.clone(), self.stop_calls.clone(), opened);
+        let (piece, drive) = Piece::new(drivers, granted.clone(), self.stop_calls.clone(), opened);
         let task = self.driving.spawn(drive);
         self.driven.insert(task.id(), granted.item.clone());
         self.pieces.insert(granted.item.clone(), piece);
@@ -280,7 +284,8 @@ impl Session {
         self.pieces.get(item).filter(|piece| self.ending.is_none() && !piece.close.is_cancelled())
     }
 
-    /// Cuts the session off from everybody, then closes its pieces one after the other.
+    /// Cuts the session off from everybody, then closes its pieces one after the other; one that takes long does
+    /// not keep the next from being closed.
     async fn end(&mut self, items: Vec<Identity>) {
         if self.ending.is_some() {
             return;
@@ -296,8 +301,10 @@ impl Session {
     }
 
     async fn close_next(&mut self) {
+        self.closing = None;
         while let Some(item) = self.ending.as_mut().and_then(VecDeque::pop_front) {
-            if self.close(item).await {
+            if self.close(item.clone()).await {
+                self.closing = Some((item, Instant::now() + CLOSE_PATIENCE));
                 return;
             }
         }
@@ -332,8 +339,11 @@ impl Session {
                 piece.failed = outcome.err();
             }
             _ => {
+                let is_awaited = self.closing.as_ref().is_none_or(|(closing, _)| *closing == item);
                 self.report_closed(item, outcome).await;
-                self.close_next().await;
+                if is_awaited {
+                    self.close_next().await;
+                }
             }
         }
     }
@@ -367,6 +377,14 @@ impl Drop for Session {
         self.handle.cut.cancel();
         self.handle.connections.close();
         self.handle.closed.cancel();
+    }
+}
+
+/// Waits for this moment, if there is one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -58,19 +58,19 @@ pub(crate) struct UsbBus(watch::Sender<Arc<[UsbDevice]>>);
 /// Keeps the picture of a bus up to date, for as long as somebody wants it.
 pub(crate) struct UsbScan {
     bus: UsbBus,
-    tree: PathBuf,
-    nodes: PathBuf,
+    look: Look,
 }
 
 impl UsbBus {
-    /// The bus whose devices are in `tree` (`/sys/bus/usb/devices`) and their nodes in `nodes` (`/dev`), and
-    /// what keeps it up to date. A tree that is not there has no devices.
+    /// The bus whose devices are in `tree` (`/sys/bus/usb/devices`) and their nodes in `nodes` (`/dev`), looked at
+    /// once, and what keeps it up to date. A tree that is not there has no devices. It blocks.
     pub(crate) fn new(tree: &Path, nodes: &Path) -> (UsbBus, UsbScan) {
-        let bus = UsbBus(watch::Sender::new(Arc::new([])));
-        (bus.clone(), UsbScan { bus, tree: tree.to_owned(), nodes: nodes.to_owned() })
+        let mut look = Look { tree: tree.to_owned(), nodes: nodes.to_owned(), seen: HashMap::new() };
+        let bus = UsbBus(watch::Sender::new(look.devices().into()));
+        (bus.clone(), UsbScan { bus, look })
     }
 
-    /// The picture, from now on. It is empty until the first look.
+    /// The picture, from now on.
     pub(crate) fn devices(&self) -> Usb {
         self.0.subscribe()
     }
@@ -79,10 +79,9 @@ impl UsbBus {
 #[async_trait]
 impl Watch for UsbScan {
     async fn watch(self: Box<Self>, _sightings: Sightings) {
-        let UsbScan { bus, tree, nodes } = *self;
+        let UsbScan { bus, mut look } = *self;
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look = Look { tree, nodes, seen: HashMap::new() };
         loop {
             ticks.tick().await;
             if bus.0.receiver_count() == 0 {

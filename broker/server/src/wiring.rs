@@ -91,7 +91,7 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         site.hub.tell(Event::Inherited { generation: elder.generation }).await;
     }
     site.keys.inherit(keys);
-    site.elders.attend(elders, &site.hub, &site.keys).await;
+    site.elders.attend(elders, &site).await;
     furnish(&site).await;
     let inventory = Inventory::open(site.clone()).await;
     site.hub.tell(Event::Settled { source: Source::File }).await;

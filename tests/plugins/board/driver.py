@@ -37,7 +37,10 @@ def connect(path):
                 raise
             helper = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "helper.py"), path]
             nowhere = subprocess.DEVNULL  # and a session of its own: it outlives this driver
-            subprocess.Popen(helper, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+            # It is no single broker process's own: others may come and go while it serves.
+            environment = {name: os.environ[name] for name in os.environ if name != "AVE_BROKER_PID"}
+            streams = {"stdin": nowhere, "stdout": nowhere, "stderr": nowhere}
+            subprocess.Popen(helper, env=environment, start_new_session=True, **streams)
             time.sleep(0.05)
 
 

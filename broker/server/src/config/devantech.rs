@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ave_profile::{Map, Value};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::fault::shown;
@@ -19,7 +20,8 @@ pub const PORTS: usize = 8;
 const ANY_BOARD: &str = "*";
 
 /// One relay of a board: 1 to 8, as printed on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Port(u8);
 
 impl Port {
@@ -38,8 +40,22 @@ impl Port {
     }
 }
 
+impl From<Port> for i64 {
+    fn from(port: Port) -> i64 {
+        port.0.into()
+    }
+}
+
+impl TryFrom<i64> for Port {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Port, String> {
+        Port::new(number).ok_or_else(|| format!("port {number} is out of bounds"))
+    }
+}
+
 /// What hangs on one board.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoardPlan {
     /// The circuits of each group.
     pub groups: BTreeMap<String, BTreeMap<String, Port>>,

@@ -6,6 +6,7 @@
 pub(crate) mod arguments;
 #[cfg(test)]
 pub(crate) mod fake;
+pub(crate) mod fence;
 pub(crate) mod group;
 pub(crate) mod handset;
 pub(crate) mod place;
@@ -24,7 +25,10 @@ use async_trait::async_trait;
 use ave_core::Granted;
 use ave_profile::{Identity, Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
+use rustix::process::Pid;
 
+use self::fence::{Fence, Pass};
+use self::place::Sweep;
 use crate::limits::{CLOSE_GIVE_UP, OPEN_GIVE_UP};
 use crate::sightings::Sightings;
 
@@ -119,16 +123,40 @@ pub(crate) fn calls(kind: &str) -> Option<&'static [Signature]> {
 pub(crate) struct Drivers {
     by_kind: Arc<BTreeMap<Arc<str>, Arc<dyn Driver>>>,
     undriven: Arc<dyn Driver>,
+    fence: Arc<Fence>,
+    sweep: Sweep,
 }
 
 impl Drivers {
-    /// These drivers; a type that has none can be lent, but not driven.
-    pub(crate) fn new(by_kind: BTreeMap<Arc<str>, Arc<dyn Driver>>) -> Drivers {
-        Drivers { by_kind: Arc::new(by_kind), undriven: Arc::new(undriven::Undriven) }
+    /// These drivers; a type that has none can be lent, but not driven. What dead brokers have left running is
+    /// killed in this `sweep`.
+    pub(crate) fn new(by_kind: BTreeMap<Arc<str>, Arc<dyn Driver>>, sweep: Sweep) -> Drivers {
+        let (undriven, fence) = (Arc::new(undriven::Undriven), Arc::default());
+        Drivers { by_kind: Arc::new(by_kind), undriven, fence, sweep }
     }
 
     /// The driver of a type.
     pub(crate) fn of(&self, kind: &str) -> Arc<dyn Driver> {
         self.by_kind.get(kind).unwrap_or(&self.undriven).clone()
+    }
+
+    /// What a granted piece is driven with: no other grant of it counts any more.
+    pub(crate) fn enter(&self, granted: &Granted) -> Pass {
+        self.fence.enter(granted)
+    }
+
+    /// Resets a piece that nobody holds, once nothing drives it any more.
+    ///
+    /// # Errors
+    /// Why it still cannot be lent.
+    pub(crate) async fn reset(&self, item: &Identity, known: &Profile) -> Result<(), String> {
+        self.sweep.done().await;
+        self.fence.clear(item);
+        self.of(&item.kind).reset(item, known).await
+    }
+
+    /// Kills what a process of this home has started, which is dead. Resets wait for that.
+    pub(crate) fn sweep_after(&self, dead: Pid) {
+        self.sweep.of(dead);
     }
 }

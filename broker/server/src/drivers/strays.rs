@@ -4,6 +4,7 @@
 //! environment, so that one that made itself a daemon is found too. One that also cleared its environment is
 //! not.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -17,6 +18,9 @@ pub(crate) const WORKSPACE: &str = "AVE_WORKSPACE";
 
 /// Marks the programs a lab brings, its listers and drivers; the value is the home of their broker.
 pub(crate) const BROKER_HOME: &str = "AVE_BROKER_HOME";
+
+/// Which of them: the number of the broker's process.
+pub(crate) const BROKER_PID: &str = "AVE_BROKER_PID";
 
 /// Marks an adb server; the value is the home of its supervisor.
 pub(crate) const ADB_SERVER: &str = "AVE_ADB_SERVER";
@@ -36,10 +40,43 @@ const ENVIRONMENT_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// How many would not go.
 pub(crate) fn kill(name: &str, value: &Path, groups: &[Pid]) -> Result<(), String> {
-    let mark = [name.as_bytes(), b"=", value.as_os_str().as_encoded_bytes()].concat();
+    let mark = mark(name, value.as_os_str().as_encoded_bytes());
+    let killed = kill_all(|variables| variables.contains(&&*mark), groups);
+    killed.map_err(|left| format!("{left} processes of {} cannot be killed", value.display()))
+}
+
+/// Kills what one process of the broker at home in `home` has started for a lab. It blocks.
+///
+/// # Errors
+/// How many would not go.
+pub(crate) fn kill_programs_of(home: &Path, broker: Pid) -> Result<(), String> {
+    let home = mark(BROKER_HOME, home.as_os_str().as_encoded_bytes());
+    let pid = mark(BROKER_PID, broker.as_raw_nonzero().to_string().as_bytes());
+    let killed = kill_all(|variables| [&home, &pid].iter().all(|mark| variables.contains(&&***mark)), &[]);
+    killed.map_err(|left| format!("{left} programs of process {broker} cannot be killed"))
+}
+
+/// Kills the tools of all these workspaces. It blocks.
+///
+/// # Errors
+/// How many would not go.
+pub(crate) fn kill_tools(workspaces: &HashSet<&[u8]>) -> Result<(), String> {
+    let prefix = mark(WORKSPACE, b"");
+    let is_one = |variable: &&[u8]| {
+        variable.strip_prefix(&*prefix).is_some_and(|workspace| workspaces.contains(workspace))
+    };
+    let killed = kill_all(|variables| variables.iter().any(is_one), &[]);
+    killed.map_err(|left| format!("{left} processes of {} workspaces cannot be killed", workspaces.len()))
+}
+
+/// Kills every process with such an environment, and those of the process groups `groups`.
+///
+/// # Errors
+/// How many would not go.
+fn kill_all(is_marked: impl Fn(&[&[u8]]) -> bool, groups: &[Pid]) -> Result<(), usize> {
     let (mut found, mut none_before) = (0, false);
     for _ in 0..KILL_ROUNDS_MAX {
-        found = kill_once(&mark, groups);
+        found = others().filter(|pid| kill_if(*pid, |pid| belongs(pid, &is_marked, groups))).count();
         // Once is not enough: a process that is just starting a program shows no environment.
         if found == 0 && none_before {
             return Ok(());
@@ -47,15 +84,15 @@ pub(crate) fn kill(name: &str, value: &Path, groups: &[Pid]) -> Result<(), Strin
         none_before = found == 0;
         thread::sleep(KILL_PAUSE);
     }
-    Err(format!("{found} processes of {} cannot be killed", value.display()))
+    Err(found)
 }
 
 /// How many such processes there are once those that are ending have had time for it. It blocks.
 pub(crate) fn settled(name: &str, value: &Path) -> usize {
-    let mark = mark(name, value);
+    let mark = mark(name, value.as_os_str().as_encoded_bytes());
     let mut left = 0;
     for _ in 0..KILL_ROUNDS_MAX {
-        left = others().filter(|pid| belongs(*pid, &mark, &[])).count();
+        left = others().filter(|pid| belongs(*pid, |variables| variables.contains(&&*mark), &[])).count();
         if left == 0 {
             break;
         }
@@ -64,8 +101,8 @@ pub(crate) fn settled(name: &str, value: &Path) -> usize {
     left
 }
 
-fn mark(name: &str, value: &Path) -> Vec<u8> {
-    [name.as_bytes(), b"=", value.as_os_str().as_encoded_bytes()].concat()
+fn mark(name: &str, value: &[u8]) -> Vec<u8> {
+    [name.as_bytes(), b"=", value].concat()
 }
 
 /// All processes but this one.
@@ -75,17 +112,13 @@ fn others() -> impl Iterator<Item = Pid> {
     pids.filter_map(Pid::from_raw).filter(|pid| *pid != getpid())
 }
 
-fn kill_once(mark: &[u8], groups: &[Pid]) -> usize {
-    others().filter(|pid| kill_if(*pid, |pid| belongs(pid, mark, groups))).count()
-}
-
 /// The handle is opened first: what is judged is what is killed, even if the number is used anew.
 fn kill_if(pid: Pid, belongs: impl Fn(Pid) -> bool) -> bool {
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
     belongs(pid) && pidfd_send_signal(handle, Signal::KILL).is_ok()
 }
 
-fn belongs(pid: Pid, mark: &[u8], groups: &[Pid]) -> bool {
+fn belongs(pid: Pid, is_marked: impl Fn(&[&[u8]]) -> bool, groups: &[Pid]) -> bool {
     let process = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
     if !groups.is_empty() && group(&process).is_some_and(|group| groups.contains(&group)) {
         return true;
@@ -93,7 +126,7 @@ fn belongs(pid: Pid, mark: &[u8], groups: &[Pid]) -> bool {
     let mut environment = Vec::new();
     let opened = fs::File::open(process.join("environ"));
     let read = opened.and_then(|file| file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment));
-    read.is_ok() && environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+    read.is_ok() && is_marked(&environment.split(|byte| *byte == 0).collect::<Vec<_>>())
 }
 
 /// The process group of a process that still runs.

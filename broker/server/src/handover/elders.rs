@@ -16,8 +16,10 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::channel::{Channel, Message, watched};
+use crate::drivers::Drivers;
 use crate::hub::HubHandle;
 use crate::keys::Keys;
+use crate::site::Site;
 
 /// How often an older process is asked whether it is alive.
 const PING_PERIOD: Duration = Duration::from_secs(3);
@@ -87,12 +89,12 @@ impl Elder {
 
 impl Elders {
     /// Attends to these from now on.
-    pub(crate) async fn attend(&self, elders: Vec<Elder>, hub: &HubHandle, keys: &Arc<Keys>) {
+    pub(crate) async fn attend(&self, elders: Vec<Elder>, site: &Site) {
         let mut tasks = self.tasks.lock().await;
         for elder in elders {
             let (errands, incoming) = mpsc::channel(ERRANDS_MAX);
             self.ways().insert(elder.generation, Way { pid: elder.pid, errands });
-            tasks.spawn(attend(elder, incoming, hub.clone(), keys.clone()));
+            tasks.spawn(attend(elder, incoming, site.hub.clone(), site.keys.clone(), site.drivers.clone()));
         }
     }
 
@@ -152,6 +154,7 @@ async fn attend(
     mut errands: mpsc::Receiver<Errand>,
     hub: HubHandle,
     keys: Arc<Keys>,
+    drivers: Drivers,
 ) -> Option<Elder> {
     let mut unanswered = 0;
     let mut ping_at = Instant::now() + PING_PERIOD;
@@ -186,6 +189,7 @@ async fn attend(
     let Elder { generation, pid, .. } = elder;
     info!(%generation, %pid, why, "an older process is gone");
     keys.forget_generation(generation);
+    drivers.sweep_after(pid);
     let reason = format!("the process that lent it ({pid}) died before it was closed");
     hub.tell(Event::GenerationLost { generation, reason }).await;
     None

@@ -129,7 +129,7 @@ impl Giver {
                 Ok(going)
             }
             Err(error) => {
-                self.site.elders.attend(elders, &self.site.hub, &self.site.keys).await;
+                self.site.elders.attend(elders, &self.site).await;
                 self.site.hub.settle(false).await;
                 self.site.reign.enter(Phase::Rules);
                 Err(error)

@@ -9,7 +9,7 @@ use super::usb::UsbWatch;
 use crate::config::Config;
 use crate::config::descriptors::{List, ONLINE, POWER_STATE};
 use crate::config::equipment::Equipment;
-use crate::drivers::place::Place;
+use crate::drivers::place::{Place, Sweep};
 use crate::usb::{self, UsbBus, UsbDevice};
 
 /// What a lister finds now.
@@ -28,7 +28,8 @@ pub(crate) async fn ask(config: &Config, kind: &Arc<Kind>, lister: &Lister) -> R
         }
         Lister::Command(lister) => {
             let described = config.types.described(&kind.name).ok_or("the type has no descriptor")?;
-            let place = Place { folder: described.folder.clone(), home: config.paths.home().to_owned() };
+            let (folder, home) = (described.folder.clone(), config.paths.home().to_owned());
+            let place = Place { folder, home, sweep: Sweep::new(config.paths.home()) };
             command::ask_once(kind, lister, place).await?
         }
     };

@@ -21,17 +21,23 @@ use self::usb::UsbWatch;
 use crate::config::Config;
 use crate::config::descriptors::List;
 use crate::drivers::Watch;
-use crate::drivers::place::Place;
+use crate::drivers::place::{Place, Sweep};
 use crate::usb::UsbBus;
 
 /// A watch for each lister of each type.
-pub(crate) fn watches(config: &Config, bus: &UsbBus) -> Vec<Box<dyn Watch>> {
+pub(crate) fn watches(config: &Config, bus: &UsbBus, sweep: &Sweep) -> Vec<Box<dyn Watch>> {
     let kinds = config.types.kinds().iter();
     let listers = kinds.flat_map(|kind| kind.listers.iter().map(move |lister| (kind, lister)));
-    listers.filter_map(|(kind, lister)| watch(config, bus, kind, lister)).collect()
+    listers.filter_map(|(kind, lister)| watch(config, bus, sweep, kind, lister)).collect()
 }
 
-fn watch(config: &Config, bus: &UsbBus, kind: &Arc<Kind>, lister: &Lister) -> Option<Box<dyn Watch>> {
+fn watch(
+    config: &Config,
+    bus: &UsbBus,
+    sweep: &Sweep,
+    kind: &Arc<Kind>,
+    lister: &Lister,
+) -> Option<Box<dyn Watch>> {
     Some(match lister {
         Lister::File(file) => {
             let path = config.paths.config().join(&file.path);
@@ -41,7 +47,7 @@ fn watch(config: &Config, bus: &UsbBus, kind: &Arc<Kind>, lister: &Lister) -> Op
         Lister::Command(command) => {
             // Only a descriptor has listers, so that there is one.
             let folder = config.types.described(&kind.name)?.folder.clone();
-            let place = Place { folder, home: config.paths.home().to_owned() };
+            let place = Place { folder, home: config.paths.home().to_owned(), sweep: sweep.clone() };
             Box::new(CommandWatch::new(kind.clone(), command, place))
         }
     })

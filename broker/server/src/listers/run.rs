@@ -22,7 +22,7 @@ const COMPLAINT_BYTES_MAX: u64 = 4 << 10;
 /// What went wrong, for people.
 pub(super) async fn run(place: &Place, words: &[String], limit: Duration) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("it cannot be run: {error}");
-    let mut command = place.command(words).map_err(cannot)?;
+    let mut command = place.command(words).await.map_err(cannot)?;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(cannot)?;
     let group = Group::of(&child);

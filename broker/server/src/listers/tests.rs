@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-use crate::drivers::{Drivers, place};
+use crate::drivers::Drivers;
+use crate::drivers::place::{Place, Sweep};
 use crate::hub::{Hub, HubHandle};
 use crate::sightings::Sightings;
 
@@ -29,13 +30,18 @@ struct Kitchen {
     hub: HubHandle,
 }
 
+/// Nothing is left of anybody.
+fn sweep() -> Sweep {
+    Sweep::new(Path::new("/nowhere"))
+}
+
 impl Kitchen {
     fn new() -> Kitchen {
         let oven = json!({"type": "oven", "identity": "uid", "defaults": {"power_state": "online"}});
         let kinds = KindTable::new([serde_json::from_value(oven).unwrap()]);
         let kind = kinds.get("oven").unwrap().clone();
         let (hub, handle) =
-            Hub::new(Core::new(kinds, BrokerId(1)), Drivers::new(BTreeMap::new()), Arc::default());
+            Hub::new(Core::new(kinds, BrokerId(1)), Drivers::new(BTreeMap::new(), sweep()), Arc::default());
         tokio::spawn(hub.run(CancellationToken::new()));
         Kitchen { folder: tempfile::tempdir().unwrap(), kind, hub: handle }
     }
@@ -59,7 +65,8 @@ impl Kitchen {
     fn run(&self, script: &str) -> JoinHandle<()> {
         self.write("lister.sh", script);
         let words = ["sh", "lister.sh"].map(str::to_owned);
-        let place = Place { folder: self.folder.path().into(), home: self.folder.path().into() };
+        let (folder, home) = (self.folder.path().into(), self.folder.path().into());
+        let place = Place { folder, home, sweep: sweep() };
         let pause = Duration::from_millis(10);
         self.watch(CommandWatch::every(pause, GRACE, self.kind.clone(), &words, place))
     }
@@ -197,7 +204,7 @@ async fn a_lister_finds_little_around_it() {
     let mut names: Vec<_> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name)); // the shell's own
     names.sort_unstable();
-    assert_eq!(names, ["AVE_BROKER_HOME", "HOME", "LANG", "PATH"]);
+    assert_eq!(names, ["AVE_BROKER_HOME", "AVE_BROKER_PID", "HOME", "LANG", "PATH"]);
     watch.abort();
 }
 
@@ -216,13 +223,17 @@ async fn p_5_a_lister_ends_with_its_watch_and_leaves_nothing() {
 #[tokio::test]
 async fn p_5_what_a_dead_broker_left_is_swept() {
     let home = tempfile::tempdir().unwrap();
-    let place = |home: &Path| Place { folder: home.into(), home: home.into() };
+    let place = |home: &Path| Place { folder: home.into(), home: home.into(), sweep: sweep() };
     let words = ["sleep", "1000"].map(str::to_owned);
     let elsewhere = tempfile::tempdir().unwrap();
-    let mut left = place(home.path()).command(&words).unwrap().spawn().unwrap();
-    let mut other = place(elsewhere.path()).command(&words).unwrap().spawn().unwrap();
-    let swept = home.path().to_owned();
-    tokio::task::spawn_blocking(move || place::sweep(&swept)).await.unwrap().unwrap();
+    let mut left = place(home.path()).command(&words).await.unwrap().spawn().unwrap();
+    let mut other = place(elsewhere.path()).command(&words).await.unwrap().spawn().unwrap();
+    let sweep = Sweep::new(home.path());
+    sweep.of(rustix::process::Pid::INIT);
+    sweep.done().await;
+    assert!(left.try_wait().unwrap().is_none(), "another process's program lives");
+    sweep.all();
+    sweep.done().await;
     assert!(left.wait().await.unwrap().code().is_none(), "it was killed");
     assert!(other.try_wait().unwrap().is_none(), "another home's program lives");
     other.kill().await.unwrap();

@@ -29,6 +29,7 @@ use crate::connection::{self, Entrance};
 use crate::crowd::Crowd;
 use crate::drivers::Drivers;
 use crate::drivers::fake::{Fake, Story};
+use crate::drivers::place::Sweep;
 use crate::gate;
 use crate::handover::{Elders, Reign};
 use crate::hub::Hub;
@@ -89,7 +90,8 @@ impl House {
         let kinds = KindTable::builtin();
         let fake = Fake::default();
         let story = fake.story.clone();
-        let drivers = Drivers::new(BTreeMap::from([("wlan".into(), Arc::new(fake) as _)]));
+        let by_kind = BTreeMap::from([("wlan".into(), Arc::new(fake) as _)]);
+        let drivers = Drivers::new(by_kind, Sweep::new(home.path()));
         let elders = Arc::new(Elders::default());
         let core = Core::new(kinds.clone(), BrokerId(port.into()));
         let (hub, handle) = Hub::new(core, drivers.clone(), elders.clone());

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::config::Config;
 use crate::config::equipment::Equipment;
+use crate::drivers::place::Sweep;
 use crate::drivers::plugin::PluginDriver;
 use crate::drivers::strays;
 
@@ -97,7 +98,10 @@ impl Trial<'_> {
             self.note(check, Err(format!("there is none: write {}", file.display())));
             return None;
         };
-        let driver = kind.driver.as_ref().and_then(|_| PluginDriver::of(config, kind));
+        let driver = kind
+            .driver
+            .as_ref()
+            .and_then(|_| PluginDriver::of(config, kind, &Sweep::new(config.paths.home())));
         if driver.is_none() {
             let next = format!("{name} has no driver program: say \"driver\" in {}", file.display());
             self.note(check, Err(next));

@@ -6,6 +6,7 @@ use ave_profile::{Refusal, Value};
 use ave_protocol::arguments::Bound;
 use tokio::time::timeout;
 
+use super::Site;
 use super::device::{Answer, Handset};
 use super::limits::{CALL_LIMIT, FORWARD_TRIES_MAX, FORWARDS_BYTES_MAX, FORWARDS_CLOSE_LIMIT, FORWARDS_MAX};
 use crate::drivers::arguments::Take;
@@ -18,6 +19,28 @@ pub(super) struct Forwards {
     /// The remote end of a rule that was asked for and of which no local end was heard: the call may have been given
     /// up halfway.
     begun: Option<String>,
+}
+
+/// Removes all rules of a handset that nobody holds: whoever made them was lost. An adb server that is not there
+/// keeps none.
+pub(super) async fn remove_all(site: &Site, serial: &str) -> Result<(), String> {
+    let removal = async {
+        let rules = match site.server.forwards().await {
+            Err(AdbError::NoServer { .. }) => return Ok(()),
+            rules => rules?,
+        };
+        let device = site.server.device(serial);
+        for rule in rules.iter().filter(|rule| rule.serial == serial) {
+            match device.unforward(&rule.local).await {
+                Ok(()) | Err(AdbError::Refused(_)) => {} // one that is gone by itself is fine
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    };
+    let late = || Err(format!("its ports are not closed within {} s", FORWARDS_CLOSE_LIMIT.as_secs()));
+    let removed = timeout(FORWARDS_CLOSE_LIMIT, removal).await;
+    removed.map_or_else(|_| late(), |removed| removed.map_err(|error: AdbError| error.to_string()))
 }
 
 impl Handset {

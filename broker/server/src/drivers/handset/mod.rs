@@ -94,8 +94,8 @@ impl Driver for HandsetDriver {
         methods()
     }
 
-    /// Nothing is kept that could be dirty: what a session opened ends with its connections.
-    async fn reset(&self, _item: &Identity, _known: &Profile) -> Result<(), String> {
-        Ok(())
+    /// What a session opened ends with its connections, but for its ports.
+    async fn reset(&self, item: &Identity, _known: &Profile) -> Result<(), String> {
+        forwards::remove_all(&self.0, &item.value).await
     }
 }

@@ -32,7 +32,7 @@ impl PluginDriver {
     /// # Errors
     /// Why it does not open.
     pub(crate) async fn try_open(&self, item: &Identity, known: &Profile) -> Result<Attempt, String> {
-        let (process, methods) = self.0.start(item, known).await.map_err(|not| not.why())?;
+        let (process, methods) = self.0.start(item, known, Some(1)).await.map_err(|not| not.why())?;
         Ok(Attempt { plugin: self.0.clone(), process, methods })
     }
 

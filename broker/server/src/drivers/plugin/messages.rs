@@ -25,9 +25,12 @@ pub(crate) struct Method {
     pub(crate) help: String,
 }
 
-/// The first frame a driver gets.
-pub(super) fn hello(known: &Profile, home: &Path) -> Vec<u8> {
-    let hello = json!({"type": known.kind(), "profile": known, "home": home.to_string_lossy()});
+/// The first frame a driver gets. A reset is nobody's grant.
+pub(super) fn hello(known: &Profile, home: &Path, grant: Option<u64>) -> Vec<u8> {
+    let mut hello = json!({"type": known.kind(), "profile": known, "home": home.to_string_lossy()});
+    if let Some(number) = grant {
+        hello["grant"] = number.into();
+    }
     json!({ "hello": hello }).to_string().into_bytes()
 }
 

@@ -28,7 +28,7 @@ use self::messages::{Answer, Method};
 use self::process::{Lost, Process, within};
 use self::program::Running;
 use self::unit::PluginUnit;
-use super::place::Place;
+use super::place::{Place, Sweep};
 use super::{Driver, Unit, undriven};
 use crate::config::Config;
 use crate::limits::{CLOSE_GIVE_UP, LARGE_FRAME_BYTES, OPEN_GIVE_UP};
@@ -53,9 +53,9 @@ enum NotOpened {
 
 impl PluginDriver {
     /// The driver of this type, if its descriptor names a program that drives or resets its pieces.
-    pub(crate) fn of(config: &Config, kind: &Arc<Kind>) -> Option<PluginDriver> {
+    pub(crate) fn of(config: &Config, kind: &Arc<Kind>, sweep: &Sweep) -> Option<PluginDriver> {
         let folder = config.types.described(&kind.name)?.folder.clone();
-        PluginDriver::new(kind, Place { folder, home: config.paths.home().to_owned() })
+        PluginDriver::new(kind, Place { folder, home: config.paths.home().to_owned(), sweep: sweep.clone() })
     }
 
     fn new(kind: &Arc<Kind>, place: Place) -> Option<PluginDriver> {
@@ -71,7 +71,7 @@ impl Driver for PluginDriver {
         if self.0.program.is_none() {
             return Ok(Box::new(PluginUnit::undriven(self.0.clone(), granted)));
         }
-        match self.0.start(&granted.item, &granted.known).await {
+        match self.0.start(&granted.item, &granted.known, Some(granted.number)).await {
             Ok((process, methods)) => {
                 Ok(Box::new(PluginUnit::new(self.0.clone(), granted, process, methods)))
             }
@@ -99,14 +99,19 @@ impl Driver for PluginDriver {
 }
 
 impl Plugin {
-    /// Starts a driver and lets it list its methods.
-    async fn start(&self, item: &Identity, known: &Profile) -> Result<(Process, Vec<Method>), NotOpened> {
+    /// Starts a driver, for a grant or for a reset, and lets it list its methods.
+    async fn start(
+        &self,
+        item: &Identity,
+        known: &Profile,
+        grant: Option<u64>,
+    ) -> Result<(Process, Vec<Method>), NotOpened> {
         let no_driver = || NotOpened::Refused(undriven::refusal(&self.kind.name, "open"));
         let program = self.program.as_ref().ok_or_else(no_driver)?;
-        let started = Process::start(&self.place, &program.command, item);
+        let started = Process::start(&self.place, &program.command, item).await;
         let mut process =
             started.map_err(|error| NotOpened::Refused(Refusal::exception(format!("{item}: {error}"))))?;
-        let hello = messages::hello(known, &self.place.home);
+        let hello = messages::hello(known, &self.place.home, grant);
         let limit = seconds(self.kind.limits.open_s);
         let first = process.greet("opening", &hello, limit).await.map_err(NotOpened::Lost)?;
         match messages::opening(&first).map_err(|why| NotOpened::Lost(Lost::misbehaved(why)))? {
@@ -152,7 +157,9 @@ impl Plugin {
         }
         let mut process = match running {
             Some(process) => process,
-            None => self.start(item, known).await.map(|(process, _)| process).map_err(|not| not.why())?,
+            None => {
+                self.start(item, known, None).await.map(|(process, _)| process).map_err(|not| not.why())?
+            }
         };
         let Some(Reset::Method(method)) = &self.kind.reset else {
             return process.end(seconds(limits.close_s)).await.map_err(|how| format!("its driver {how}"));
@@ -174,7 +181,7 @@ impl Plugin {
 
     /// Runs the reset command with the profile on its standard input.
     async fn run_reset(&self, words: &[String], item: &Identity, known: &Profile) -> Result<(), String> {
-        let started = Running::start(&self.place, words, item);
+        let started = Running::start(&self.place, words, item).await;
         let (mut program, (mut stdin, _stdout)) = started.map_err(|error| error.to_string())?;
         let profile = known.to_string().into_bytes();
         let tell = async move {

@@ -50,8 +50,8 @@ impl Process {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(super) fn start(place: &Place, command: &[String], item: &Identity) -> io::Result<Process> {
-        let (program, (stdin, stdout)) = Running::start(place, command, item)?;
+    pub(super) async fn start(place: &Place, command: &[String], item: &Identity) -> io::Result<Process> {
+        let (program, (stdin, stdout)) = Running::start(place, command, item).await?;
         Ok(Process { wire: Wire::new(join(stdout, stdin), FRAME_BYTES_MAX), program })
     }
 

@@ -33,8 +33,12 @@ impl Running {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(super) fn start(place: &Place, words: &[String], item: &Identity) -> io::Result<(Running, Pipes)> {
-        let mut command = place.command(words)?;
+    pub(super) async fn start(
+        place: &Place,
+        words: &[String],
+        item: &Identity,
+    ) -> io::Result<(Running, Pipes)> {
+        let mut command = place.command(words).await?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .spawn()

@@ -1,5 +1,5 @@
-//! The task of one plugged-in board, its only owner: opens its line, brings it to a known state, obeys
-//! orders one by one, and begins again when something is wrong with it.
+//! The task of one plugged-in board, this process's only way to it: opens its line, brings it to a known state
+//! unless an older broker of this home has, obeys orders one by one, and begins again when something is wrong.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serial2_tokio::SerialPort;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{info, warn};
 
-use super::boards::{Boards, ORDERS_MAX, Order};
+use super::boards::{Boards, ORDERS_MAX, Order, Refused};
 use super::devantech::Devantech;
+use super::record::{Known, Record};
 use super::stamp::Stamp;
 use crate::config::Paths;
 use crate::config::devantech::{BoardPlan, DevantechConfig, Port};
@@ -35,30 +37,46 @@ const BAUD: u32 = 9600;
 /// A board on the bench.
 pub(super) struct PluggedBoard {
     pub(super) serial: String,
-    pub(super) tty: PathBuf,
+    /// What tells this plug-in from others, and the line.
+    pub(super) place: (u64, PathBuf),
     pub(super) paths: Paths,
     pub(super) boards: Arc<Boards>,
     pub(super) sightings: Sightings,
+    /// The orders for a board that an older broker of this home has prepared.
+    pub(super) inherited: Option<mpsc::Receiver<Order>>,
+    /// Dropped when the board has been tried once.
+    pub(super) first: Option<TaskTrackerToken>,
+}
+
+/// A board that does what it is told.
+struct Prepared {
+    board: Devantech<SerialPort>,
+    orders: mpsc::Receiver<Order>,
+    record: Record,
 }
 
 impl PluggedBoard {
     /// Never returns; it is dropped when the board is unplugged.
-    pub(super) async fn attend(self) {
+    pub(super) async fn attend(mut self) {
         let mut said = String::new();
         let mut lapses = Lapses::default();
+        let mut claim = None;
         loop {
-            let (fault, pause) = match self.prepare().await {
-                Ok((mut board, mut orders, _claim)) => {
+            let prepared = self.prepare(&mut claim).await;
+            self.inherited = None;
+            self.first = None;
+            let (fault, pause) = match prepared {
+                Ok(Prepared { mut board, mut orders, record }) => {
                     said.clear();
                     let ready = Instant::now();
-                    let fault = obey(&mut board, &mut orders).await;
+                    let fault = obey(&mut board, &mut orders, &record, &self.place).await;
                     (fault, lapses.pause(ready.elapsed()))
                 }
                 Err(fault) => (fault, PAUSE),
             };
             if fault != said {
                 self.sightings.report(self.boards.went(&self.serial, &fault)).await;
-                warn!(board = self.serial, tty = %self.tty.display(), fault, "a relay board is of no use");
+                warn!(board = self.serial, tty = %self.place.1.display(), fault, "a relay board is of no use");
                 said = fault;
             }
             sleep(pause).await;
@@ -66,20 +84,61 @@ impl PluggedBoard {
     }
 
     /// Brings all relays of the board to their defaults, then lets it be used: whatever they did before,
-    /// nobody gets them in an unknown state.
-    async fn prepare(&self) -> Result<(Devantech<SerialPort>, mpsc::Receiver<Order>, File), String> {
-        let config = DevantechConfig::load(&self.paths);
-        let plan = config.and_then(|config| config.plan(&self.serial));
-        let plan = Arc::new(plan.map_err(|fault| format!("is not configured: {fault}"))?);
-        let (line, claim) = open(&self.tty)?;
+    /// nobody gets them in an unknown state. Where a process of this home has done that, they are not touched.
+    ///
+    /// The claim is kept through all faults, so that no broker of another home comes in between.
+    async fn prepare(&mut self, claim: &mut Option<File>) -> Result<Prepared, String> {
+        let record = Record::open(&self.paths, &self.serial)?;
+        let mut turn = record.turn().await?;
+        let ours = turn.known.as_ref().filter(|known| known.place == self.place);
+        let tty = &self.place.1;
+        if claim.is_none() {
+            *claim = Some(take(tty, ours.is_some())?);
+        }
+        let as_it_is = ours.filter(|known| known.prepared).map(|known| known.plan.clone());
+        let plan = as_it_is.clone().map_or_else(|| self.plan(), Ok)?;
+        let line = SerialPort::open(tty, BAUD).map_err(|error| not_opened(tty, error))?;
+        if as_it_is.is_some() {
+            drop(turn); // and says what it said
+            let waiting = self.inherited.take();
+            let orders = self.announce(plan, waiting).await;
+            return Ok(Prepared { board: Devantech::new(line), orders, record });
+        }
+        line.discard_buffers().map_err(|error| not_opened(tty, error))?;
         let mut board = Devantech::new(line);
-        board.switch(&defaults(&plan)).await.map_err(|fault| fault.to_string())?;
-        let (line, orders) = mpsc::channel(ORDERS_MAX);
-        let (online, gone) = self.boards.came(&self.serial, plan, line);
-        info!(board = self.serial, tty = %self.tty.display(), relays = online.len(), "a relay board is ready");
+        switch(&mut board, turn.interrupted, &defaults(&plan)).await?;
+        let known = Known::prepared(&self.serial, self.place.clone(), plan.clone());
+        turn.known = Some(known.after(turn.known.take()));
+        turn.end()?;
+        let orders = self.announce(plan, None).await;
+        Ok(Prepared { board, orders, record })
+    }
+
+    fn plan(&self) -> Result<BoardPlan, String> {
+        let config = DevantechConfig::load(&self.paths);
+        config
+            .and_then(|config| config.plan(&self.serial))
+            .map_err(|fault| format!("is not configured: {fault}"))
+    }
+
+    /// Says that the board can be used. Its orders are those that are waiting already, if there are any.
+    async fn announce(
+        &self,
+        plan: BoardPlan,
+        waiting: Option<mpsc::Receiver<Order>>,
+    ) -> mpsc::Receiver<Order> {
+        let (orders, online, gone) = match waiting {
+            Some(orders) => (orders, self.boards.online(&self.serial), Vec::new()),
+            None => {
+                let (line, orders) = mpsc::channel(ORDERS_MAX);
+                let (online, gone) = self.boards.came(&self.serial, Arc::new(plan), line);
+                (orders, online, gone)
+            }
+        };
+        info!(board = self.serial, tty = %self.place.1.display(), relays = online.len(), "a relay board is ready");
         self.sightings.gone(gone).await;
         self.sightings.report(online).await;
-        Ok((board, orders, claim))
+        orders
     }
 }
 
@@ -99,37 +158,85 @@ impl Lapses {
 pub(super) async fn obey<S: AsyncRead + AsyncWrite + Unpin>(
     board: &mut Devantech<S>,
     orders: &mut mpsc::Receiver<Order>,
+    record: &Record,
+    place: &(u64, PathBuf),
 ) -> String {
-    while let Some(Order { relays, reply }) = orders.recv().await {
-        if reply.is_closed() {
+    while let Some(order) = orders.recv().await {
+        if order.reply.is_closed() {
             continue; // nobody wants it any more
         }
-        match board.switch(&relays).await {
-            Ok(()) => drop(reply.send(Ok(Stamp::now()))),
-            Err(fault) => {
-                let fault = fault.to_string();
-                let _ = reply.send(Err(fault.clone()));
-                return fault;
-            }
+        let outcome = carry_out(board, &order, record, place).await;
+        let fault = match &outcome {
+            Err(Refused::Board(fault)) => Some(fault.clone()),
+            _ => None,
+        };
+        let _ = order.reply.send(outcome);
+        if let Some(fault) = fault {
+            return fault;
         }
     }
     "is not wanted any more".to_owned()
+}
+
+/// Carries one order out, in a turn of its own, if whoever gave it may still do so.
+async fn carry_out<S: AsyncRead + AsyncWrite + Unpin>(
+    board: &mut Devantech<S>,
+    order: &Order,
+    record: &Record,
+    place: &(u64, PathBuf),
+) -> Result<Stamp, Refused> {
+    let mut turn = record.turn().await.map_err(Refused::Board)?;
+    let wrong = |what: &str| Refused::Board(what.to_owned());
+    let known = turn.known.as_mut().ok_or_else(|| wrong("has been forgotten"))?;
+    match known {
+        known if known.place != *place => return Err(wrong("was unplugged")),
+        known if !known.prepared => return Err(wrong("is being brought to its defaults again")),
+        known => known.admit(&order.group, &order.pass).map_err(Refused::Over)?,
+    }
+    turn.begin().map_err(Refused::Board)?;
+    let switched = match &order.relays[..] {
+        [] => Ok(()),
+        relays => switch(board, turn.interrupted, relays).await,
+    };
+    if let (Err(_), Some(known)) = (&switched, &mut turn.known) {
+        known.prepared = false;
+    }
+    turn.end().and(switched).map_err(Refused::Board)?;
+    Ok(Stamp::now())
+}
+
+/// Switches relays, after what is left of an exchange that was `interrupted`.
+async fn switch<S: AsyncRead + AsyncWrite + Unpin>(
+    board: &mut Devantech<S>,
+    interrupted: bool,
+    relays: &[(Port, bool)],
+) -> Result<(), String> {
+    if interrupted {
+        board.calm().await.map_err(|fault| fault.to_string())?;
+    }
+    board.switch(relays).await.map_err(|fault| fault.to_string())
 }
 
 fn defaults(plan: &BoardPlan) -> Vec<(Port, bool)> {
     Port::all().map(|port| (port, plan.default_of(port))).collect()
 }
 
-/// The board's line, and the claim to it: another broker on this host would switch the same relays.
-fn open(tty: &Path) -> Result<(SerialPort, File), String> {
-    let failed = |error: std::io::Error| format!("cannot be opened at {}: {error}", tty.display());
+/// The claim to a board's line: a broker of another home would switch the same relays. It is `shared` with the
+/// processes of this home that have it already; nobody else shares one.
+fn take(tty: &Path, shared: bool) -> Result<File, String> {
+    let failed = |error: std::io::Error| not_opened(tty, error);
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let claim = File::options().read(true).write(true).custom_flags(flags.bits() as i32).open(tty);
     let claim = claim.map_err(failed)?;
-    claim.try_lock().map_err(|error| failed(error.into()))?;
-    let line = SerialPort::open(tty, BAUD).map_err(failed)?;
-    line.discard_buffers().map_err(failed)?;
-    Ok((line, claim))
+    if !shared {
+        flock(&claim, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+    }
+    flock(&claim, FlockOperation::NonBlockingLockShared).map_err(|error| failed(error.into()))?;
+    Ok(claim)
+}
+
+fn not_opened(tty: &Path, error: std::io::Error) -> String {
+    format!("cannot be opened at {}: {error}", tty.display())
 }
 
 #[cfg(test)]

@@ -3,27 +3,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ave_profile::{Identity, Map, Profile, Value};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::KIND;
+use super::record::Pass;
 use super::stamp::Stamp;
+use super::{KIND, identity};
 use crate::config::devantech::{BoardPlan, Port};
 
 /// How many orders may wait at one board. Each takes milliseconds, and each session has one at a time.
 pub(super) const ORDERS_MAX: usize = 16;
 
-/// What is asked of a board's task: to switch these relays. The answer is when they were, or what is wrong
-/// with the board.
+/// How long to wait for the boards that are there at the start, each of which takes milliseconds.
+const FIRST_LIMIT: Duration = Duration::from_secs(3);
+
+/// What is asked of a board's task: to switch these relays, all of one group. The answer is when they were.
 pub(super) struct Order {
+    pub(super) group: String,
+    pub(super) pass: Pass,
     pub(super) relays: Vec<(Port, bool)>,
-    pub(super) reply: oneshot::Sender<Result<Stamp, String>>,
+    pub(super) reply: oneshot::Sender<Result<Stamp, Refused>>,
+}
+
+/// Why relays are not switched.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Something is wrong with the board: a sentence about it, without a subject.
+    Board(String),
+    /// Whoever asks has had his time.
+    Over(String),
 }
 
 /// All boards that were ever there, by serial number. Nothing waits while it is locked.
 #[derive(Default)]
-pub(super) struct Boards(Mutex<BTreeMap<Arc<str>, Board>>);
+pub(super) struct Boards {
+    known: Mutex<BTreeMap<Arc<str>, Board>>,
+    /// Those that were there at the start and have not been tried yet.
+    first: TaskTracker,
+}
 
 struct Board {
     plan: Arc<BoardPlan>,
@@ -42,8 +64,26 @@ pub(super) struct Relay {
 }
 
 impl Boards {
-    /// The relay with this `uid`, if it is a board's.
-    pub(super) fn relay(&self, uid: &str) -> Option<Relay> {
+    /// The relay with this `uid`, if it is a board's, which may have to be found first.
+    pub(super) async fn relay(&self, uid: &str) -> Option<Relay> {
+        if let Some(relay) = self.known(uid) {
+            return Some(relay);
+        }
+        let _ = timeout(FIRST_LIMIT, self.first.wait()).await;
+        self.known(uid)
+    }
+
+    /// To be kept until a board that was there at the start has been tried.
+    pub(super) fn trying(&self) -> TaskTrackerToken {
+        self.first.token()
+    }
+
+    /// All that were there at the start are known, or being tried.
+    pub(super) fn have_been_looked_for(&self) {
+        self.first.close();
+    }
+
+    fn known(&self, uid: &str) -> Option<Relay> {
         self.lock().iter().find_map(|(serial, board)| {
             let group = uid.strip_prefix(&**serial)?.strip_prefix('.')?;
             board.plan.groups.contains_key(group).then(|| Relay {
@@ -77,6 +117,11 @@ impl Boards {
         (profiles, gone)
     }
 
+    /// How the relays of a board are lent that can be used.
+    pub(super) fn online(&self, serial: &str) -> Vec<Profile> {
+        self.lock().get(serial).map(|board| profiles(serial, &board.plan, "online")).unwrap_or_default()
+    }
+
     /// A board cannot be used for now. Its profiles; none if it never could.
     pub(super) fn went(&self, serial: &str, reason: &str) -> Vec<Profile> {
         let mut boards = self.lock();
@@ -108,7 +153,7 @@ impl Boards {
 
     /// Nothing is done under the lock that could fail half-way.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Board>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,35 +163,53 @@ impl Relay {
         self.plan.groups.get(&self.group)?.get(circuit).copied()
     }
 
+    /// Lets nobody else switch its circuits who was granted it before.
+    ///
+    /// # Errors
+    /// As for [`Relay::switch`].
+    pub(super) async fn hold(&self, grant: u64) -> Result<(), Refused> {
+        self.order(Pass::Holder(grant), Vec::new()).await.map(drop)
+    }
+
     /// Has a circuit switched.
     ///
     /// # Errors
-    /// `device is offline`, and why.
-    pub(super) async fn switch(&self, port: Port, on: bool) -> Result<Stamp, String> {
-        self.order(vec![(port, on)]).await
+    /// `device is offline`, and why; or that the grant is over.
+    pub(super) async fn switch(&self, grant: u64, port: Port, on: bool) -> Result<Stamp, Refused> {
+        self.order(Pass::Holder(grant), vec![(port, on)]).await
     }
 
     /// Has all circuits of the group switched to their defaults, and no others.
     ///
     /// # Errors
     /// As for one circuit.
-    pub(super) async fn reset(&self) -> Result<Stamp, String> {
+    pub(super) async fn reset(&self, pass: Pass) -> Result<Stamp, Refused> {
         let ports = self.plan.groups.get(&self.group).into_iter().flat_map(BTreeMap::values);
-        self.order(ports.map(|port| (*port, self.plan.default_of(*port))).collect()).await
+        self.order(pass, ports.map(|port| (*port, self.plan.default_of(*port))).collect()).await
     }
 
-    async fn order(&self, relays: Vec<(Port, bool)>) -> Result<Stamp, String> {
-        let offline = |reason: &str| format!("device is offline: board {} {reason}", self.board);
+    async fn order(&self, pass: Pass, relays: Vec<(Port, bool)>) -> Result<Stamp, Refused> {
+        let offline =
+            |reason: &str| Refused::Board(format!("device is offline: board {} {reason}", self.board));
         let line = self.line.as_ref().map_err(|reason| offline(reason))?;
         let (reply, answer) = oneshot::channel();
-        let lost = || offline("was lost");
-        line.send(Order { relays, reply }).await.map_err(|_| lost())?;
-        answer.await.map_err(|_| lost())?.map_err(|reason| offline(&reason))
+        let order = Order { group: self.group.clone(), pass, relays, reply };
+        line.send(order).await.map_err(|_| offline("was lost"))?;
+        let answer = answer.await.map_err(|_| offline("was lost"))?;
+        answer.map_err(|refused| match refused {
+            Refused::Board(reason) => offline(&reason),
+            over => over,
+        })
     }
 }
 
-fn identity(serial: &str, group: &str) -> Identity {
-    Identity::new(KIND, &format!("{serial}.{group}"))
+impl Refused {
+    /// For the client.
+    pub(super) fn into_message(self) -> String {
+        match self {
+            Refused::Board(message) | Refused::Over(message) => message,
+        }
+    }
 }
 
 /// The relays of a board, as they are lent (Specification 3.5).

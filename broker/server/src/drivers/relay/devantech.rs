@@ -12,6 +12,12 @@ use crate::config::devantech::Port;
 /// How long a board may take to do what it is told and to say how its relays stand. It takes milliseconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
+/// After this long without a word a board has said all it had to say. It takes milliseconds.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How much is listened to before that.
+const LEFT_OVER_MAX: usize = 64;
+
 /// `ON + n` switches relay n on.
 const ON: u8 = 0x64;
 /// `OFF + n` switches relay n off.
@@ -24,6 +30,8 @@ const STATES: u8 = 0x5B;
 pub(super) enum BoardFault {
     #[error("does not answer within {} s", ANSWER_LIMIT.as_secs())]
     Silent,
+    #[error("says what nobody has asked for")]
+    Restless,
     #[error("cannot be talked to: {0}")]
     Line(#[from] io::Error),
     #[error("says that relay {} is {} after it was switched {}", .port.number(), on_off(!*.wanted), on_off(*.wanted))]
@@ -51,6 +59,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Devantech<S> {
             Some(&(port, wanted)) => Err(BoardFault::Disobedient { port, wanted }),
             None => Ok(()),
         }
+    }
+
+    /// Listens to what somebody else had asked for, until there is nothing more.
+    ///
+    /// # Errors
+    /// If the line ends, or what comes does not.
+    pub(super) async fn calm(&mut self) -> Result<(), BoardFault> {
+        for _ in 0..LEFT_OVER_MAX {
+            match timeout(QUIET, self.0.read_u8()).await {
+                Ok(byte) => drop(byte?),
+                Err(_) => return Ok(()),
+            }
+        }
+        Err(BoardFault::Restless)
     }
 
     async fn ask(&mut self, bytes: &[u8]) -> io::Result<u8> {
@@ -125,6 +147,19 @@ mod tests {
         let (ours, _theirs) = duplex(64);
         let fault = Devantech::new(ours).switch(&[(port(1), true)]).await.unwrap_err();
         assert_eq!(fault.to_string(), "does not answer within 1 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_to_somebody_else_is_not_listened_to() {
+        let (ours, mut theirs) = duplex(64);
+        theirs.write_all(&[1, 2]).await.unwrap();
+        let mut board = Devantech::new(ours);
+        board.calm().await.unwrap();
+        theirs.write_all(&[0b1]).await.unwrap();
+        board.switch(&[(port(1), true)]).await.unwrap();
+        theirs.write_all(&[0; 64]).await.unwrap();
+        let fault = board.calm().await.unwrap_err();
+        assert_eq!(fault.to_string(), "says what nobody has asked for");
     }
 
     #[tokio::test]

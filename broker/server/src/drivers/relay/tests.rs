@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ave_profile::Value;
 use ave_protocol::arguments::Arguments;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::board::obey;
 use super::boards::{ORDERS_MAX, Order};
 use super::devantech::Devantech;
+use super::record::{Known, Record};
 use super::*;
 use crate::config::devantech::DevantechConfig;
 
@@ -21,6 +23,9 @@ const SERIAL: &str = "00099001";
 
 /// One board, its relays, and what is known of them.
 struct Bench {
+    home: Arc<tempfile::TempDir>,
+    /// The number of the last grant.
+    grants: Arc<AtomicU64>,
     driver: RelayDriver,
     states: Arc<Mutex<u8>>,
     obeying: JoinHandle<(String, mpsc::Receiver<Order>)>,
@@ -59,10 +64,25 @@ impl Bench {
     }
 
     fn with(states: u8, stuck: bool) -> Bench {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        Bench::at(home, Arc::default(), Arc::new(Mutex::new(states)), stuck)
+    }
+
+    fn at(
+        home: Arc<tempfile::TempDir>,
+        grants: Arc<AtomicU64>,
+        states: Arc<Mutex<u8>>,
+        stuck: bool,
+    ) -> Bench {
         let driver = RelayDriver { boards: Arc::new(Boards::default()) };
-        let states = Arc::new(Mutex::new(states));
-        let obeying = plug(&driver.boards, states.clone(), stuck);
-        Bench { driver, states, obeying }
+        driver.boards.have_been_looked_for();
+        let obeying = plug(home.path(), &driver.boards, states.clone(), stuck);
+        Bench { home, grants, driver, states, obeying }
+    }
+
+    /// The same board, as a later process of this home has it.
+    fn successor(&self) -> Bench {
+        Bench::at(self.home.clone(), self.grants.clone(), self.states.clone(), false)
     }
 
     /// The board is not there any more.
@@ -74,7 +94,7 @@ impl Bench {
     /// It is back, and all its relays were reset.
     fn replug(&mut self) {
         *self.states.lock().unwrap() = 0b1101_1111;
-        self.obeying = plug(&self.driver.boards, self.states.clone(), false);
+        self.obeying = plug(self.home.path(), &self.driver.boards, self.states.clone(), false);
     }
 
     fn states(&self) -> u8 {
@@ -91,7 +111,7 @@ impl Bench {
             profile,
             again: false,
             at: None,
-            number: 1,
+            number: self.grants.fetch_add(1, Ordering::Relaxed) + 1,
         };
         self.driver.open(&granted).await.unwrap()
     }
@@ -105,17 +125,30 @@ impl Bench {
     }
 }
 
-fn plug(boards: &Boards, states: Arc<Mutex<u8>>, stuck: bool) -> JoinHandle<(String, mpsc::Receiver<Order>)> {
-    let folder = tempfile::tempdir().unwrap();
-    let paths = Paths::new(folder.path());
-    std::fs::create_dir_all(paths.config()).unwrap();
+/// A board that is ready, as a broker at home in `home` sees it.
+fn plug(
+    home: &Path,
+    boards: &Boards,
+    states: Arc<Mutex<u8>>,
+    stuck: bool,
+) -> JoinHandle<(String, mpsc::Receiver<Order>)> {
+    let paths = Paths::new(home);
+    paths.make().unwrap();
     std::fs::write(paths.devantech_json(), configuration().to_string()).unwrap();
     let plan = DevantechConfig::load(&paths).unwrap().plan(SERIAL).unwrap();
+    let place = (1, home.join("tty"));
+    let known = Known::prepared(SERIAL, place.clone(), plan.clone());
+    let record = Record::open(&paths, SERIAL).unwrap();
     let (line, mut orders) = mpsc::channel(ORDERS_MAX);
     boards.came(SERIAL, Arc::new(plan), line);
     let (ours, theirs) = duplex(64);
     tokio::spawn(imitate(theirs, states, stuck));
-    tokio::spawn(async move { (obey(&mut Devantech::new(ours), &mut orders).await, orders) })
+    tokio::spawn(async move {
+        let mut turn = record.turn().await.unwrap();
+        turn.known = Some(known.after(turn.known.take()));
+        turn.end().unwrap();
+        (obey(&mut Devantech::new(ours), &mut orders, &record, &place).await, orders)
+    })
 }
 
 /// Makes a call as a script would.
@@ -270,6 +303,63 @@ async fn r12_a_script_reaches_three_calls_and_no_more() {
             unit.call(method, Signature::parse("f()").bind(Arguments::default()).unwrap()).await.is_err()
         );
     }
+}
+
+#[tokio::test]
+async fn r9_two_processes_drive_one_board_and_disturb_no_group_of_the_other() {
+    let elder = Bench::new();
+    let mut left = elder.left().await;
+    call(&mut left, "set_circuit", json!(["usb.pc.vcc", false])).await.unwrap();
+    let successor = elder.successor();
+    let mut right = successor.open("00099001.right", json!({"usb.pc.vcc": 5})).await;
+    assert_eq!(elder.states(), 0b1101_1101, "nothing was touched");
+    for on in [false, true, false] {
+        let (one, other) = tokio::join!(
+            call(&mut left, "set_circuit", json!(["usb.wall.vcc", on])),
+            call(&mut right, "set_circuit", json!(["usb.pc.vcc", on])),
+        );
+        one.and(other).unwrap();
+    }
+    assert_eq!(elder.states(), 0b1100_1101);
+    right.close().await.unwrap();
+    assert_eq!(elder.states(), 0b1101_1101);
+    left.close().await.unwrap();
+    assert_eq!(elder.states(), 0b1101_1111);
+}
+
+#[tokio::test]
+async fn a_late_command_of_an_older_process_changes_nothing() {
+    let elder = Bench::new();
+    let mut old = elder.left().await;
+    let successor = elder.successor();
+    successor.reset("00099001.left").await.unwrap();
+    let mut late = async |number: &str| {
+        for (method, arguments) in [("set_circuit", json!(["usb.pc.vcc", false])), ("reset", json!([]))] {
+            let message = call(&mut old, method, arguments).await.unwrap_err();
+            assert_eq!(message, format!("grant 1 of relay:00099001.left is over{number}"));
+        }
+        assert_eq!(elder.states() & 0b10, 0b10);
+    };
+    late("").await;
+    let mut new = successor.left().await;
+    late(": 2 is newer").await;
+    call(&mut new, "set_circuit", json!(["usb.wall.vcc", true])).await.unwrap();
+    let message = old.close().await.unwrap_err();
+    assert_eq!(message, "grant 1 of relay:00099001.left is over: 2 is newer");
+    assert_eq!(elder.states(), 0b1111_1111, "nobody has reset what the newest holds");
+    new.close().await.unwrap();
+    assert_eq!(elder.states(), 0b1101_1111);
+}
+
+#[tokio::test]
+async fn a_fault_that_one_process_sees_keeps_the_other_from_the_board_until_it_is_at_its_defaults() {
+    let elder = Bench::with(0b1101_1111, true);
+    let mut left = elder.left().await;
+    let successor = elder.successor();
+    let mut right = successor.open("00099001.right", json!({"usb.pc.vcc": 5})).await;
+    call(&mut left, "set_circuit", json!(["usb.pc.vcc", false])).await.unwrap_err();
+    let message = call(&mut right, "set_circuit", json!(["usb.pc.vcc", false])).await.unwrap_err();
+    assert_eq!(message, "device is offline: board 00099001 is being brought to its defaults again");
 }
 
 #[tokio::test]

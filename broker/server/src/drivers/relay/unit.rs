@@ -3,10 +3,12 @@
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use ave_core::Granted;
 use ave_profile::{Map, Profile, Refusal, RefusalKind, Value};
 use ave_protocol::arguments::{Bound, Signature};
 
-use super::boards::{Boards, Relay};
+use super::boards::{Boards, Refused, Relay};
+use super::record::Pass;
 use super::stamp::Stamp;
 use crate::drivers::Unit;
 
@@ -25,14 +27,18 @@ pub(super) struct RelayUnit {
     uid: Arc<str>,
     profile: Arc<Profile>,
     boards: Arc<Boards>,
+    /// The number of the grant.
+    grant: u64,
     /// Whether its session may have switched anything.
     switched: bool,
 }
 
 impl RelayUnit {
-    /// The relay `uid` for a session that was granted this profile of it.
-    pub(super) fn new(uid: Arc<str>, profile: Arc<Profile>, boards: Arc<Boards>) -> RelayUnit {
-        RelayUnit { uid, profile, boards, switched: false }
+    /// The relay that was granted.
+    pub(super) fn new(granted: &Granted, boards: Arc<Boards>) -> RelayUnit {
+        let Granted { item, profile, number, .. } = granted;
+        let (uid, profile) = (item.value.clone(), profile.clone());
+        RelayUnit { uid, profile, boards, grant: *number, switched: false }
     }
 
     async fn set_circuit(&mut self, arguments: &mut Bound) -> Result<Stamp, Refusal> {
@@ -48,17 +54,17 @@ impl RelayUnit {
         if !self.allocated().is_some_and(|circuits| circuits.contains_key(&circuit)) {
             return Err(Refusal::exception(format!("named circuit not in allocated relay: {circuit}")));
         }
-        let relay = self.relay()?;
+        let relay = self.relay().await?;
         let unknown = || Refusal::exception(format!("no such circuit: {circuit} (of {})", self.uid));
         let port = relay.port(&circuit).ok_or_else(unknown)?;
         self.switched = true;
-        relay.switch(port, on).await.map_err(Refusal::exception)
+        relay.switch(self.grant, port, on).await.map_err(refusal)
     }
 
     async fn reset(&mut self) -> Result<Stamp, Refusal> {
-        let relay = self.relay()?;
+        let relay = self.relay().await?;
         self.switched = true;
-        relay.reset().await.map_err(Refusal::exception)
+        relay.reset(Pass::Holder(self.grant)).await.map_err(refusal)
     }
 
     /// The circuits that were asked for.
@@ -66,10 +72,10 @@ impl RelayUnit {
         self.profile.get("circuits").and_then(Value::as_map)
     }
 
-    fn relay(&self) -> Result<Relay, Refusal> {
+    async fn relay(&self) -> Result<Relay, Refusal> {
         let unknown =
             || Refusal::exception(format!("no such group of circuits: no board of {} is known", self.uid));
-        self.boards.relay(&self.uid).ok_or_else(unknown)
+        self.boards.relay(&self.uid).await.ok_or_else(unknown)
     }
 }
 
@@ -90,8 +96,12 @@ impl Unit for RelayUnit {
 
     /// A relay whose board is not there is in nobody's way unless its session has switched it.
     async fn close(self: Box<Self>) -> Result<(), String> {
-        super::rest(&self.boards, &self.uid, self.switched).await
+        super::rest(&self.boards, &self.uid, Pass::Leaver(self.grant), self.switched).await
     }
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    Refusal::exception(refused.into_message())
 }
 
 /// Python's 0 and 1 are truth values, too.

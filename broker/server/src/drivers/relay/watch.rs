@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::board::PluggedBoard;
-use super::boards::Boards;
+use super::boards::{Boards, ORDERS_MAX, Order};
+use super::record;
 use crate::config::Paths;
 use crate::drivers::Watch;
 use crate::sightings::Sightings;
@@ -29,6 +31,21 @@ pub(crate) struct RelayWatch {
     pub(super) usb: Usb,
     pub(super) paths: Paths,
     pub(super) boards: Arc<Boards>,
+    /// What is left of them when all boards on the bus have been found is not there any more.
+    pub(super) inherited: Inherited,
+}
+
+/// The boards of an older broker of this home, by serial number, and what is asked of them meanwhile.
+pub(super) type Inherited = BTreeMap<String, mpsc::Receiver<Order>>;
+
+/// Makes the boards known that an older broker of this home has prepared. It blocks.
+pub(super) fn inherit(boards: &Boards, paths: &Paths) -> Inherited {
+    let inherited = record::all_prepared(paths).into_iter().map(|known| {
+        let (line, orders) = mpsc::channel(ORDERS_MAX);
+        boards.came(&known.serial, Arc::new(known.plan), line);
+        (known.serial, orders)
+    });
+    inherited.collect()
 }
 
 /// Where a board is; another one each time it is plugged in.
@@ -50,6 +67,10 @@ impl Watch for RelayWatch {
         loop {
             let present = present(&self.usb.borrow_and_update());
             self.follow(&mut attended, present, &sightings).await;
+            self.boards.have_been_looked_for();
+            for (serial, _orders) in std::mem::take(&mut self.inherited) {
+                sightings.report(self.boards.went(&serial, "was unplugged")).await;
+            }
             tokio::select! {
                 // Without the bus nothing changes any more, but boards that are there still have their orders.
                 Ok(()) = self.usb.changed() => {}
@@ -62,7 +83,12 @@ impl Watch for RelayWatch {
 }
 
 impl RelayWatch {
-    async fn follow(&self, attended: &mut Attended, present: BTreeMap<String, Place>, sightings: &Sightings) {
+    async fn follow(
+        &mut self,
+        attended: &mut Attended,
+        present: BTreeMap<String, Place>,
+        sightings: &Sightings,
+    ) {
         let is_lost = |serial: &&String| {
             attended
                 .get(*serial)
@@ -80,9 +106,11 @@ impl RelayWatch {
         for (serial, place) in present {
             attended.entry(serial.clone()).or_insert_with(|| {
                 let board = PluggedBoard {
+                    inherited: self.inherited.remove(&serial),
                     serial,
-                    tty: place.tty.clone(),
+                    place: (place.instance, place.tty.clone()),
                     paths: self.paths.clone(),
+                    first: Some(self.boards.trying()),
                     boards: self.boards.clone(),
                     sightings: sightings.clone(),
                 };

@@ -84,13 +84,30 @@ impl Drop for Directory {
     }
 }
 
-/// Removes what a dead broker of this home left behind. No other broker of the home may be running.
-pub(super) fn sweep(marks: &Path) {
-    let Ok(entries) = fs::read_dir(marks) else { return };
-    for mark in entries.flatten().map(|entry| entry.path()) {
-        match sweep_one(&mark) {
-            Ok(path) => info!(path = %path.display(), "swept a workspace"),
-            Err(error) => warn!(mark = %mark.display(), %error, "cannot sweep a workspace"),
+/// What dead brokers of a home have left behind. It is not mixed up with what comes later.
+#[derive(Debug)]
+pub(super) struct LeftBehind(Vec<PathBuf>);
+
+/// Finds what dead brokers of this home have left behind. No broker of the home may have begun to lend.
+pub(super) fn left_behind(marks: &Path) -> LeftBehind {
+    let entries = fs::read_dir(marks).into_iter().flatten().flatten();
+    LeftBehind(entries.map(|entry| entry.path()).collect())
+}
+
+impl LeftBehind {
+    /// Kills and removes it. It blocks.
+    pub(super) fn remove(self) {
+        let places: Vec<_> = self.0.iter().filter_map(|mark| place(mark).ok()?).collect();
+        let tools = places.iter().map(|path| path.as_os_str().as_encoded_bytes()).collect();
+        if let Err(reason) = strays::kill_tools(&tools) {
+            warn!(reason, "cannot sweep the tools of workspaces");
+            return; // what they write to is not removed under them
+        }
+        for mark in self.0 {
+            match remove_one(&mark) {
+                Ok(()) => info!(mark = %mark.display(), "swept a workspace"),
+                Err(error) => warn!(mark = %mark.display(), %error, "cannot sweep a workspace"),
+            }
         }
     }
 }
@@ -100,23 +117,33 @@ pub(super) fn sweep(marks: &Path) {
 /// # Errors
 /// What still could not be removed; the mark stays.
 pub(super) fn remove_left_behind(mark: &Path) -> Result<(), String> {
-    match sweep_one(mark) {
+    let removed = place(mark).and_then(|path| {
+        if let Some(path) = path {
+            strays::kill(strays::WORKSPACE, &path, &[]).map_err(io::Error::other)?;
+        }
+        remove_one(mark)
+    });
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
         _ => Ok(()),
     }
 }
 
-fn sweep_one(mark: &Path) -> io::Result<PathBuf> {
+/// The directory that a mark stands for. One that was cut short names another directory or none; its own was
+/// never made.
+fn place(mark: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = Vec::new();
     File::open(mark)?.take(MARK_BYTES_MAX).read_to_end(&mut path)?;
     let path = PathBuf::from(OsString::from_vec(path));
-    // A mark that was cut short names another directory or none; its own was never made.
-    if path.is_absolute() && path.file_name() == mark.file_name() {
-        strays::kill(strays::WORKSPACE, &path, &[]).map_err(io::Error::other)?;
+    Ok(Some(path).filter(|path| path.is_absolute() && path.file_name() == mark.file_name()))
+}
+
+/// Removes a directory in which no tool runs any more, and its mark.
+fn remove_one(mark: &Path) -> io::Result<()> {
+    if let Some(path) = place(mark)? {
         erase::tree(&path)?;
     }
-    fs::remove_file(mark)?;
-    Ok(path)
+    fs::remove_file(mark)
 }
 
 fn private_directory(path: &Path) -> io::Result<()> {
@@ -193,7 +220,11 @@ mod tests {
         fs::write(lab.marks.join("3"), "").unwrap();
         fs::write(lab.marks.join("4"), lab.root.to_str().unwrap()).unwrap();
         fs::write(lab.marks.join("config"), "config").unwrap();
-        sweep(&lab.marks);
+        let left_behind = left_behind(&lab.marks);
+        let later = Directory::make(&lab.root, "5", &lab.marks).unwrap();
+        left_behind.remove();
+        assert!(later.path().exists(), "it came later");
+        drop(later);
         assert!(!lab.root.join("1").exists() && !lab.root.join("2").exists());
         assert!(lab.root.join("config").exists());
         assert!(fs::read_dir(&lab.marks).unwrap().next().is_none());

@@ -32,6 +32,8 @@ use async_trait::async_trait;
 use ave_core::Granted;
 use ave_profile::{Identity, Profile, Refusal};
 use ave_protocol::arguments::Signature;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use self::directory::Directory;
 use self::unit::WorkspaceUnit;
@@ -45,19 +47,23 @@ pub struct WorkspaceDriver {
     config: Arc<WorkspaceConfig>,
     home: PathBuf,
     marks: PathBuf,
+    sweeping: TaskTracker,
 }
 
 impl WorkspaceDriver {
     /// The driver of the broker at home in `home`.
     pub fn new(config: WorkspaceConfig, home: &Path) -> WorkspaceDriver {
         let marks = home.join(".ave/state/workspaces");
-        WorkspaceDriver { config: Arc::new(config), home: home.to_owned(), marks }
+        let sweeping = TaskTracker::new();
+        sweeping.close();
+        WorkspaceDriver { config: Arc::new(config), home: home.to_owned(), marks, sweeping }
     }
 
-    /// Kills and removes what a dead broker of this home left behind, and nothing else. It blocks; it must
-    /// not be called while another broker of this home lives.
-    pub fn sweep(&self) {
-        directory::sweep(&self.marks);
+    /// Begins to kill and remove what dead brokers of this home left behind, and nothing else. Its end can be
+    /// waited for. It blocks for a moment; no broker of this home may have begun to lend.
+    pub fn sweep(&self) -> JoinHandle<()> {
+        let left_behind = directory::left_behind(&self.marks);
+        self.sweeping.spawn_blocking(|| left_behind.remove())
     }
 }
 
@@ -82,6 +88,7 @@ impl Driver for WorkspaceDriver {
     /// A workspace is never lent twice: what is left of it goes.
     async fn reset(&self, item: &Identity, _known: &Profile) -> Result<(), String> {
         let mark = self.marks.join(&*item.value);
+        self.sweeping.wait().await;
         let gone = tokio::task::spawn_blocking(move || directory::remove_left_behind(&mark)).await;
         gone.map_err(|error| error.to_string()).and_then(|gone| gone)
     }

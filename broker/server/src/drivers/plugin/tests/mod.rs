@@ -16,7 +16,7 @@ use ave_protocol::arguments::Arguments;
 use serde_json::{Value as Json, json};
 
 use super::PluginDriver;
-use crate::drivers::place::Place;
+use crate::drivers::place::{Place, Sweep};
 use crate::drivers::{Driver, Unit};
 
 /// A home, and the driver of a type that `driver.py` drives.
@@ -43,7 +43,7 @@ impl Lab {
         let kind: Kind = serde_json::from_value(descriptor).unwrap();
         let home = tempfile::tempdir().unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/drivers/plugin/tests");
-        let place = Place { folder, home: home.path().to_owned() };
+        let place = Place { folder, home: home.path().to_owned(), sweep: Sweep::new(home.path()) };
         let driver = PluginDriver::new(&Arc::new(kind), place).unwrap();
         Lab { home, driver }
     }

@@ -21,10 +21,11 @@ async fn p_6_a_program_for_each_allocation_gets_profile_and_home_and_little_else
     assert!(folder.as_str().unwrap().ends_with("drivers/plugin/tests"));
     let home = lab.home.path().to_str().unwrap();
     let known = json!({"type": "toaster", "uid": "t1", "slots": 2, "fault": ""});
-    assert_eq!(*hello, json!({"type": "toaster", "profile": known, "home": home}).into());
+    assert_eq!(*hello, json!({"type": "toaster", "profile": known, "home": home, "grant": 1}).into());
     let environment = opened.good("environment", json!([])).await;
     let environment = environment.as_map().unwrap();
     assert_eq!((&environment["HOME"], &environment["AVE_BROKER_HOME"]), (&home.into(), &home.into()));
+    assert_eq!(environment["AVE_BROKER_PID"], std::process::id().to_string().as_str().into());
     assert!(environment.contains_key("PATH") && environment.contains_key("LANG"));
     assert!(!environment.contains_key("CARGO_MANIFEST_DIR"), "the broker's own");
     let mut other = lab.open("").await;

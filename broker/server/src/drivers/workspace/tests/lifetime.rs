@@ -65,7 +65,7 @@ async fn leftovers_of_a_dead_broker_are_swept_and_nothing_else() {
     fs::create_dir(lab.home().join("w/other")).unwrap();
     let path = opened.path.clone();
     std::mem::forget(opened);
-    lab.driver.sweep();
+    lab.driver.sweep().await.unwrap();
     assert!(!path.exists() && lab.home().join("w/other").exists());
     let stat = format!("/proc/{}/stat", daemon.trim_end());
     until("the daemon is dead", || !fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))).await;
