@@ -1,4 +1,5 @@
-//! The broker's binary on a free port of loopback, with its own home, killed and swept at the end.
+//! The broker's binary on a free port of loopback, with its own home, killed and swept at the end, with all that
+//! has replaced it meanwhile.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -15,7 +16,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Peer, names, pieces, stacks, wait_until, with};
+use super::{PATIENCE, Peer, kill_brokers, names, pieces, stacks, wait_until, with};
 
 pub(crate) const ADMIN: &str = "admin key";
 pub(crate) const SHARE: &str = "share key";
@@ -423,8 +424,10 @@ impl Drop for Lab {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        kill_brokers(self.home());
         if thread::panicking() {
-            eprintln!("the broker's log:\n{}", self.log.whole());
+            eprintln!("the broker's log:
+{}{}", self.log.whole(), self.later_logs());
         }
     }
 }

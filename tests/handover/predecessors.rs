@@ -1,0 +1,183 @@
+//! An old broker that fails: the command says why, and no new broker stays.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::wire::{Listening, Wire, memory, name_of, place};
+use crate::support::{Client, Lab, brokers, only};
+
+/// A real broker whose place at the private socket somebody else has taken.
+struct Impostor {
+    lab: Lab,
+    listening: Listening,
+}
+
+impl Impostor {
+    fn new() -> Impostor {
+        let lab = Lab::of(&["h1"], &[]);
+        let place = place(lab.home());
+        fs::rename(&place, place.with_extension("real")).expect("the broker listens");
+        let listening = Listening::at(lab.home());
+        Impostor { lab, listening }
+    }
+
+    /// Has the command meet this old broker, and returns what it said when it failed.
+    fn meets(&self, play: impl FnOnce(Wire) + Send) -> String {
+        thread::scope(|scope| {
+            scope.spawn(|| play(self.listening.accept()));
+            self.lab.fails_to_hand_over()
+        })
+    }
+
+    /// The real broker lends, and nobody else is there.
+    fn is_unharmed(self) {
+        assert_eq!(brokers(self.lab.home()), [self.lab.serving()]);
+        let place = place(self.lab.home());
+        fs::rename(place.with_extension("real"), &place).expect("it was moved");
+        let mut client = Client::of(&self.lab);
+        let h1 = client.lent_one(only("h1"));
+        self.lab.hand_over();
+        assert!(h1.is_usable());
+    }
+}
+
+fn says_hello(wire: &Wire) {
+    let (message, _) = wire.hear().expect("a successor speaks first");
+    assert_eq!(name_of(&message), "Hello");
+    let hello = &message["Hello"];
+    assert_eq!(hello["protocol"], 1);
+    let versions = [0, 1].map(|at| hello["snapshots"][at].as_u64().expect("a version"));
+    assert!(versions[0] >= 1 && versions[0] <= versions[1], "{message}");
+}
+
+fn begins(wire: &Wire) {
+    says_hello(wire);
+    wire.say(&json!({"Begin": {"generation": 1, "pid": std::process::id()}}));
+}
+
+fn listener() -> OwnedFd {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").into()
+}
+
+#[test]
+fn an_old_broker_that_refuses_is_quoted() {
+    let impostor = Impostor::new();
+    let said = impostor.meets(|wire| {
+        says_hello(&wire);
+        wire.say(&json!({"Refused": {"reason": "it is Sunday"}}));
+        wire.hear();
+    });
+    assert!(said.starts_with("ERROR: could not restart") && said.contains("it is Sunday"), "{said}");
+    impostor.is_unharmed();
+}
+
+/// Does something to a successor, and keeps the connection until that one has ended it.
+type Play = fn(&Wire);
+
+#[test]
+fn an_old_broker_that_breaks_off_hangs_or_talks_nonsense_leaves_no_new_one() {
+    let plays: [(&str, bool, Play); 12] = [
+        ("breaks off at once", true, |_| {}),
+        ("breaks off after Hello", true, says_hello),
+        ("breaks off after Begin", true, begins),
+        ("breaks off after Ready", true, |wire| {
+            // As no estate was sent, nobody is ready.
+            begins(wire);
+            wire.say(&json!("Yours"));
+        }),
+        ("hangs at once", false, |_| {}),
+        ("hangs after Hello", false, says_hello),
+        ("hangs after Begin", false, begins),
+        ("sends what is no message", false, |wire| {
+            says_hello(wire);
+            wire.send(&[0xC1], &[]);
+        }),
+        ("sends an unknown message", false, |wire| {
+            says_hello(wire);
+            wire.say(&json!({"Nobody": {"knows": "this"}}));
+        }),
+        ("sends too much", false, |wire| {
+            says_hello(wire);
+            wire.send(&vec![0xA5; 200_000], &[]);
+        }),
+        ("sends a state that is none", false, |wire| {
+            begins(wire);
+            wire.say_with(
+                &json!({"Estate": {"version": 1}}),
+                &[memory(&[0xC1; 64]).as_fd(), listener().as_fd()],
+            );
+        }),
+        ("sends no descriptors", false, |wire| {
+            begins(wire);
+            wire.say(&json!({"Estate": {"version": 1}}));
+        }),
+    ];
+    for some in plays.chunks(4) {
+        thread::scope(|scope| {
+            for (case, ends, play) in some {
+                scope.spawn(move || {
+                    let impostor = Impostor::new();
+                    let said = impostor.meets(|wire| {
+                        play(&wire);
+                        if !ends {
+                            while wire.hear().is_some() {}
+                        }
+                    });
+                    assert!(said.starts_with("ERROR: could not restart: "), "{case}: {said}");
+                    assert!(said.trim().len() > "ERROR: could not restart: ".len() + 5, "{case}: {said}");
+                    impostor.is_unharmed();
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn what_an_old_broker_sends_is_checked() {
+    let snapshots: [(&str, Vec<u8>); 4] = [
+        ("an empty one", vec![]),
+        ("a list", vec![0x90]),
+        ("an endless list", vec![0xDD, 0xFF, 0xFF, 0xFF, 0xFF]),
+        ("a deep one", vec![0x91; 100_000]),
+    ];
+    for (case, snapshot) in snapshots {
+        for version in [0, 1, 2, 99] {
+            let impostor = Impostor::new();
+            let said = impostor.meets(|wire| {
+                begins(&wire);
+                let estate = json!({"Estate": {"version": version}});
+                wire.say_with(&estate, &[memory(&snapshot).as_fd(), listener().as_fd()]);
+                while wire.hear().is_some() {}
+            });
+            assert!(said.starts_with("ERROR: could not restart: "), "{case}, version {version}: {said}");
+            assert_eq!(brokers(impostor.lab.home()), [impostor.lab.serving()], "{case}, version {version}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_is_no_listening_socket_is_not_served() {
+    let impostor = Impostor::new();
+    let said = impostor.meets(|wire| {
+        begins(&wire);
+        let file: OwnedFd = memory(b"no socket");
+        wire.say_with(&json!({"Estate": {"version": 1}}), &[memory(&[0xC0]).as_fd(), file.as_fd()]);
+        while wire.hear().is_some() {}
+    });
+    assert!(said.starts_with("ERROR: could not restart: "), "{said}");
+    impostor.is_unharmed();
+}
+
+#[test]
+fn nobody_at_the_private_socket_is_said() {
+    let lab = Lab::of(&["h1"], &[]);
+    let place = place(lab.home());
+    fs::rename(&place, place.with_extension("real")).expect("the broker listens");
+    let said = lab.fails_to_hand_over();
+    assert!(said.starts_with("ERROR: could not restart: ") && said.contains("handover"), "{said}");
+    assert_eq!(brokers(lab.home()), [lab.serving()]);
+    let _: Value = lab.client().get(json!([only("h1")]));
+}
