@@ -7,11 +7,12 @@ python := $(venv)/bin/python
 figures := bench-results/bench.jsonl
 broker    = $(abspath $(target))/debug/ave-broker
 simulated = $(abspath $(target))/debug/ave-simulated
+older     = $(abspath $(target))/release/ave-broker-older
 
 released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
 .NOTPARALLEL:
-.PHONY: demo demo-network test bench fuzz sim planted wheel setup system lint rust-test python-test clean
+.PHONY: demo demo-network demo-restart test soak-restart bench fuzz sim planted wheel setup system lint rust-test python-test clean
 
 demo: setup
 	cargo build --locked -p ave-broker -p ave-simulated
@@ -22,6 +23,11 @@ demo-network: setup
 	cargo build --locked -p ave-broker
 	$(develop)
 	config-examples/demo-network $(broker) $(python)
+
+demo-restart: setup
+	cargo build --locked -p ave-broker -p ave-simulated
+	$(develop)
+	config-examples/demo-restart $(broker) $(simulated) $(python)
 
 test: setup lint rust-test python-test
 
@@ -65,6 +71,17 @@ fuzz:
 # Simulates SEEDS random networks of brokers, 100,000 if it is not set.
 sim:
 	AVE_NETWORK_SEEDS=$(or $(SEEDS),100000) cargo test --locked --release -p ave-core --test network -- --nocapture
+
+# CLIENTS at work, 500 if it is not set, a tenth of them in Python, while the broker is restarted RESTARTS times, 200 if
+# it is not set, in turns by a build whose snapshots are older and by this one.
+soak-restart: setup
+	$(develop) --release
+	cargo build --locked --release -p ave-broker --features previous-snapshot
+	cp $(target)/release/ave-broker $(older)
+	AVE_SOAK_CLIENTS=$(or $(CLIENTS),500) AVE_SOAK_RESTARTS=$(or $(RESTARTS),200) AVE_SOAK_PYTHON=$(abspath $(python)) \
+	AVE_SOAK_OLDER=$(older) \
+	cargo test --locked --release -p ave-broker --test binary -- --exact --nocapture \
+	soak::clients_at_work_see_nothing_of_restarts_but_restarting
 
 # Plants ten bugs, one at a time, in a copy of the sources: the core's tests must notice each.
 planted:

@@ -28,6 +28,8 @@ LIMIT_S = 10
 class Lab:
     """A running broker, and what a test wants to know of it."""
 
+    guard = None  # stops whatever has replaced the first process, once its input ends
+
     def __init__(self, home, files=None, **configuration):
         self.home = home
         self.config = home / ".ave" / "config"
@@ -71,8 +73,28 @@ class Lab:
             wait_for(lambda: not admin.list_allocations_all() and not admin.list_collateral_all())
         wait_for(lambda: not self.workspaces())
 
+    def command(self, option):
+        return [BINARY, option, "--home", str(self.home), *AS_ROOT]
+
+    def restart(self):
+        """Replaces the broker's process."""
+        if not self.guard:
+            guard = ["sh", "-c", 'cat >/dev/null; "$@"', "guard", *self.command("--stop")]
+            self.guard = subprocess.Popen(guard, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        before = self.serving()
+        ended = subprocess.run(self.command("--restart"), capture_output=True, text=True, timeout=LIMIT_S * 3)
+        assert ended.returncode == 0, ended
+        assert self.serving() != before
+
+    def serving(self):
+        """The process that lends."""
+        return int((self.home / ".ave" / "run" / "ave-broker.pid").read_text())
+
     def stop(self):
         """Ends the broker, however the test went."""
+        if self.guard:
+            self.guard.stdin.close()
+            self.guard.wait(LIMIT_S)
         self.process.terminate()
         try:
             self.process.wait(LIMIT_S)
@@ -106,7 +128,7 @@ def start_lab(tmp_path, monkeypatch):
     yield start
     try:
         for lab in labs:
-            if lab.process.poll() is None:
+            if lab.guard or lab.process.poll() is None:
                 lab.wait_until_free()
     finally:
         for lab in labs:

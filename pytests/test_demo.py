@@ -1,4 +1,4 @@
-"""What `make demo` and `make demo-network` run, which is what the README shows."""
+"""What `make demo`, `make demo-network` and `make demo-restart` run, which is what the README shows."""
 
 import contextlib
 import os
@@ -26,9 +26,24 @@ def running(demo, folder, *arguments):
         process.kill()
 
 
+def commands():
+    """The command lines of all processes."""
+    lines = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            lines.append(path.read_bytes())
+    return lines
+
+
 @pytest.fixture
 def demo(tmp_path):
     with running("demo", tmp_path, BINARY, SIMULATED) as process:
+        yield process
+
+
+@pytest.fixture
+def demo_restart(tmp_path):
+    with running("demo-restart", tmp_path, BINARY, SIMULATED) as process:
         yield process
 
 
@@ -72,3 +87,23 @@ def test_a_terminated_network_demo_leaves_nothing_not_even_a_stopped_broker(demo
     demo_network.communicate(timeout=DEMO_LIMIT_S)
     assert demo_network.returncode == 130
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_restart_demo_shows_a_job_that_goes_on_and_one_that_is_run_again(demo_restart, tmp_path):
+    output, errors = demo_restart.communicate(timeout=DEMO_LIMIT_S)
+    assert demo_restart.returncode == 0, output + errors
+    shown = ["workspace at 1 2 3 4 5 6", "Restarting: broker is restarting", "a new Broker() gets", "ConnectionClosed", "all done"]
+    assert [text for text in shown if text not in output] == [], output
+    assert output.count("--- ave-broker --restart: ") == 3, output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminated_restart_demo_leaves_nothing_of_any_generation(demo_restart, tmp_path):
+    for line in demo_restart.stdout:
+        if line.startswith("step 4 begins"):
+            break
+    demo_restart.send_signal(signal.SIGTERM)
+    demo_restart.communicate(timeout=DEMO_LIMIT_S)
+    assert demo_restart.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+    assert commands() and not [command for command in commands() if os.fsencode(tmp_path) in command]

@@ -1,7 +1,7 @@
 //! What can go wrong between an old broker and a new one: one of the two is played by the test, and fails at each
 //! step of the exchange in each way. The other one is real, and goes on as if nothing had happened.
 
-mod part;
+pub(crate) mod part;
 mod predecessors;
 mod wire;
 

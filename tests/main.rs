@@ -29,6 +29,7 @@ mod sessions;
 mod shared_lending;
 mod shared_workspaces;
 mod sharing;
+mod soak;
 mod stacks;
 mod supervision;
 mod support;

@@ -18,7 +18,7 @@ const MARK: &str = "part: ";
 
 /// How far a new broker comes before it fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Connected,
     SaidHello,
     HeardEstate,
@@ -26,12 +26,12 @@ pub(super) enum Step {
     HeardYours,
 }
 
-pub(super) const STEPS: [Step; 5] =
+pub(crate) const STEPS: [Step; 5] =
     [Step::Connected, Step::SaidHello, Step::HeardEstate, Step::SaidReady, Step::HeardYours];
 
 /// How it fails then.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It ends, as one does that has crashed.
     Ends,
     /// It does nothing any more, and lives.
@@ -41,14 +41,14 @@ pub(super) enum Failure {
 }
 
 /// The process, killed when dropped.
-pub(super) struct Part {
+pub(crate) struct Part {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Part {
     /// Begins, and returns as soon as it has come that far and failed.
-    pub(super) fn play(lab: &Lab, step: Step, failure: &Failure) -> Part {
+    pub(crate) fn play(lab: &Lab, step: Step, failure: &Failure) -> Part {
         let failure = match failure {
             Failure::Ends => json!("ends"),
             Failure::Hangs => json!("hangs"),
@@ -81,12 +81,12 @@ impl Part {
         }
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("a process");
     }
 
     /// Waits for its end.
-    pub(super) fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the played broker has ended", || {
             status = self.child.try_wait().expect("a child");
@@ -104,7 +104,7 @@ impl Drop for Part {
 }
 
 /// What a new broker of this protocol says first.
-pub(super) fn hello() -> Value {
+pub(crate) fn hello() -> Value {
     json!({"Hello": {"protocol": 1, "program": env!("CARGO_PKG_VERSION"), "snapshots": [1, 2]}})
 }
 
