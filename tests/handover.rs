@@ -9,7 +9,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Lab, Lent, Peer, brokers, names, only, wait_until};
@@ -37,7 +39,7 @@ impl Scene {
     }
 
     /// The old broker goes on as if nothing had happened: what was asked for meanwhile is lent, once.
-    fn is_unharmed(mut self, case: &str) {
+    fn ends_unharmed(mut self, case: &str) {
         let granted = self.bystander.reply().unwrap_or_else(|| panic!("{case}: the bystander was cut off"));
         assert_eq!(granted["result"]["resources"].as_array().map(Vec::len), Some(1), "{case}: {granted}");
         assert_eq!(names(&granted["result"]["resources"]), ["h2"], "{case}");
@@ -84,7 +86,7 @@ fn a_successor_that_ends_at_any_step_changes_nothing() {
         let mut scene = Scene::new();
         let _part = Part::play(&scene.lab, step, failure);
         scene.ask();
-        scene.is_unharmed(&format!("{step:?}"));
+        scene.ends_unharmed(&format!("{step:?}"));
     });
 }
 
@@ -95,7 +97,7 @@ fn a_successor_that_is_killed_at_any_step_changes_nothing() {
         let mut part = Part::play(&scene.lab, step, failure);
         scene.ask();
         part.kill();
-        scene.is_unharmed(&format!("{step:?}"));
+        scene.ends_unharmed(&format!("{step:?}"));
     });
 }
 
@@ -109,7 +111,7 @@ fn a_successor_that_hangs_at_any_step_is_given_up() {
             // It was told that all is its own, and might act on it at any time: it must not live.
             assert_eq!(part.ended().code(), None, "killed");
         }
-        scene.is_unharmed(&format!("{step:?}"));
+        scene.ends_unharmed(&format!("{step:?}"));
     });
 }
 
@@ -142,7 +144,7 @@ fn a_successor_that_talks_nonsense_at_any_step_changes_nothing() {
             let mut scene = Scene::new();
             let _part = Part::play(&scene.lab, step, failure);
             scene.ask();
-            scene.is_unharmed(&format!("{step:?} {:?}", shortened(failure)));
+            scene.ends_unharmed(&format!("{step:?} {:?}", shortened(failure)));
         });
     }
 }
@@ -169,8 +171,41 @@ fn a_successor_of_another_kind_is_refused_with_the_reason() {
         let reason = message["Refused"]["reason"].as_str().expect("a reason");
         assert!(reason.len() > 10, "{stranger}: {reason}");
         scene.ask();
-        scene.is_unharmed(&stranger.to_string());
+        scene.ends_unharmed(&stranger.to_string());
     }
+}
+
+/// The real one this time. Whenever it dies, there is one broker that lends, or the broker has crashed: never two,
+/// and nobody who holds something that another one lends.
+#[test]
+fn a_real_successor_that_is_killed_at_any_moment_leaves_one_broker_or_none() {
+    let (mut carried_on, mut crashed) = (0, 0);
+    for round in 0..16 {
+        let lab = Lab::of(&["h1", "h2"], &[]);
+        let mut holder = Client::of(&lab);
+        let h1 = holder.lent_one(only("h1"));
+        let old = lab.serving();
+        let mut command =
+            lab.restarting().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let new = || brokers(lab.home()).into_iter().find(|pid| *pid != old);
+        wait_until("the new process runs", || new().is_some());
+        thread::sleep(Duration::from_millis(5 * round)); // the moment differs, and none is wrong
+        kill_process(new().expect("it runs"), Signal::KILL).expect("a process");
+        let succeeded = command.wait().expect("a child").success();
+        wait_until("it is clear who lends", || brokers(lab.home()).is_empty() || lab.serving() == old);
+        if brokers(lab.home()).is_empty() {
+            crashed += 1;
+            assert!(holder.broker.ends(), "a crash ends all sessions");
+            continue;
+        }
+        carried_on += 1;
+        assert!(!succeeded, "round {round}");
+        assert_eq!(holder.lent_one(only("h2")).name, "h2", "round {round}");
+        assert!(h1.is_usable(), "round {round}");
+        holder.close();
+        lab.wait_available(&["h1", "h2"]);
+    }
+    assert!(carried_on > 0, "{crashed} crashed");
 }
 
 #[test]
@@ -188,7 +223,7 @@ fn only_one_successor_is_served_at_a_time() {
         None => {}
     }
     drop(wire);
-    scene.is_unharmed("two at once");
+    scene.ends_unharmed("two at once");
 }
 
 #[test]
@@ -203,7 +238,7 @@ fn while_somebody_takes_over_clients_wait_and_everything_but_a_get_goes_on() {
     assert_eq!(scene.holder.allocations(), ["h1"]);
     part.kill();
     assert_eq!(newcomer.join().expect("no panic").0, "Busy");
-    scene.is_unharmed("somebody came meanwhile");
+    scene.ends_unharmed("somebody came meanwhile");
 }
 
 #[test]
@@ -281,7 +316,7 @@ fn another_user_cannot_take_over() {
         assert_eq!(name_of(&message), "Refused");
     }
     scene.ask();
-    scene.is_unharmed("another user came");
+    scene.ends_unharmed("another user came");
 }
 
 #[test]
@@ -296,5 +331,5 @@ fn a_hundred_failures_in_a_row_leave_no_descriptor_behind() {
     }
     wait_until("everything is closed", || open() <= before);
     scene.ask();
-    scene.is_unharmed("a hundred failures");
+    scene.ends_unharmed("a hundred failures");
 }

@@ -50,7 +50,8 @@ fn number(name: &str, default: usize) -> usize {
 fn lab(count: usize) -> Lab {
     let pairs: Vec<_> = (0..count).map(|number| [format!("h{number}"), format!("r{number}")]).collect();
     let equipment = pairs.iter().flatten().map(|name| piece(name)).collect();
-    let stacked: Vec<Vec<&str>> = pairs.iter().map(|pair| pair.iter().map(String::as_str).collect()).collect();
+    let stacked: Vec<Vec<&str>> =
+        pairs.iter().map(|pair| pair.iter().map(String::as_str).collect()).collect();
     let stacked: Vec<&[&str]> = stacked.iter().map(Vec::as_slice).collect();
     let unlimited = json!({"stacks": stacks(&stacked)});
     Lab::plan().equipment(equipment).broker(unlimited).launched_by(QUIETLY).start()
@@ -114,7 +115,8 @@ impl Restarts {
     fn good_one(&mut self, lab: &Lab, program: &Path) {
         let before = lab.serving();
         let begun = Instant::now();
-        let ended = outcome(Command::new(program).args(["--restart", "--allow-root", "--home"]).arg(lab.home()));
+        let ended =
+            outcome(Command::new(program).args(["--restart", "--allow-root", "--home"]).arg(lab.home()));
         assert_eq!(ended.status, Some(0), "{}: {ended:?}", program.display());
         self.good.push(Span::since(begun));
         assert_ne!(lab.serving(), before);
@@ -126,7 +128,8 @@ impl Restarts {
         let before = lab.serving();
         let begun = Instant::now();
         let step = STEPS[dice.roll(STEPS.len() as u64) as usize];
-        let failure = [Failure::Ends, Failure::Hangs, Failure::Says(vec![0xC1])][dice.roll(3) as usize].clone();
+        let failure =
+            [Failure::Ends, Failure::Hangs, Failure::Says(vec![0xC1])][dice.roll(3) as usize].clone();
         let mut part = Part::play(lab, step, &failure);
         if failure == Failure::Hangs && dice.roll(4) > 0 {
             thread::sleep(Duration::from_millis(dice.roll(200)));

@@ -116,6 +116,18 @@ fn stop_ends_every_generation_and_leaves_no_process_212() {
 }
 
 #[test]
+fn stop_ends_a_generation_that_hangs() {
+    let lab = Lab::of(&["h1", "h2", "h3"], &[]);
+    let first = lab.serving();
+    let mut clients = three_generations(&lab);
+    kill_process(first, Signal::STOP).expect("a process");
+    let ended = outcome(lab.command().arg("--stop"));
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(brokers(lab.home()), []);
+    assert!(clients.iter_mut().all(|(client, _)| client.broker.ends()));
+}
+
+#[test]
 fn an_administrators_stop_ends_every_generation_too() {
     let lab = Lab::of(&["h1", "h2", "h3"], &[]);
     let mut clients = three_generations(&lab);
@@ -154,4 +166,16 @@ fn when_an_old_process_is_killed_its_pieces_are_reset_and_lent_again() {
     }
     assert_eq!(clients[1].0.refused(json!([only("h1")])), restarting());
     assert!(Client::of(&lab).lent_one(only("h1")).is_usable());
+}
+
+#[test]
+fn when_an_old_process_hangs_it_is_killed_and_its_pieces_are_lent_again() {
+    let lab = Lab::of(&["h1", "h2", "h3"], &[]);
+    let first = lab.serving();
+    let mut clients = three_generations(&lab);
+    kill_process(first, Signal::STOP).expect("a process");
+    assert!(clients[0].0.broker.ends());
+    lab.wait_available(&["h1"]);
+    assert!(Client::of(&lab).lent_one(only("h1")).is_usable());
+    assert!(clients[1].1.is_usable() && clients[2].1.is_usable());
 }

@@ -77,7 +77,8 @@ struct Life<'a> {
 impl Life<'_> {
     /// The stay at one `Broker` object, from the first `get` to its end.
     fn one_broker(&mut self) {
-        let options = Options { reply_limit: Some(PATIENCE), connect_limit: Some(PATIENCE), ..Options::default() };
+        let options =
+            Options { reply_limit: Some(PATIENCE), connect_limit: Some(PATIENCE), ..Options::default() };
         let address = (self.scene.broker.ip().to_string(), self.scene.broker.port());
         let mut broker = Broker::new(address, Credential::Anonymous, options);
         let mut held = Vec::new();
