@@ -7,7 +7,8 @@ import sys
 
 import vcsjob
 from ave.broker import Broker
-from ave.broker.exceptions import Busy, Restarting
+from ave.broker.exceptions import Busy
+from ave.exceptions import Restarting
 from ave.network.exceptions import ConnectionClosed
 
 from lists import name

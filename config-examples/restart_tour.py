@@ -4,6 +4,7 @@ broker lists.
 Usage: restart_tour.py AVE_BROKER [OPTION...]
 """
 
+import collections
 import os
 import pathlib
 import signal
@@ -20,7 +21,7 @@ RUN = pathlib.Path.home() / ".ave" / "run"
 JOB = [sys.executable, str(pathlib.Path(__file__).with_name("restart_job.py"))]
 PHONES = 2
 LIMIT_S = 60
-LEFT_WIDTH = 68
+LEFT_WIDTH = 64
 
 #: What happens in the middle of which step of the job.
 RESTARTED_AT, KILLED_AT = ("step 2 begins", "step 3 begins", "step 5 begins"), "step 7 begins"
@@ -55,11 +56,12 @@ def show():
     """What the broker lists, and who serves it."""
     with admin() as broker:
         held = sorted(map(name, broker.list_allocations_all()))
-        free = sorted(map(name, broker.list_available()))
-    serving = "".join(f", {pid} serves what it had lent" for pid in older())
+        free = collections.Counter(profile["type"] for profile in broker.list_available())
+    serving = "".join(f", {pid} serves on" for pid in older())
     right(f"process {lending()} lends{serving}")
-    for what, names in ("held", held), ("free", free):
-        right(f"  {what}  {' '.join(names) or '-'}")
+    for each in held:
+        right(f"  held: {each}")
+    right(f"  free: {', '.join(f'{count} {kind}s' for kind, count in sorted(free.items()))}")
 
 
 def restart():
@@ -96,7 +98,7 @@ def run_job(steps):
 
 def main():
     wait_until("the phones", LIMIT_S, lambda: not_booted(PHONES))
-    print(f"{'the job':{LEFT_WIDTH}}| the broker\n{'':-<{LEFT_WIDTH}}+{'':-<50}")
+    print(f"{'the job':{LEFT_WIDTH}}| the broker\n{'':-<{LEFT_WIDTH}}+{'':-<44}")
     show()
     status = run_job(8)
     assert status == vcsjob.ERROR, status

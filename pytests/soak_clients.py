@@ -12,8 +12,7 @@ import threading
 import time
 
 from ave.broker import Broker
-from ave.broker.exceptions import Restarting
-from ave.exceptions import AveException
+from ave.exceptions import AveException, Restarting
 
 THOUGHT_MAX_S = 0.6
 GETS_MAX = 4

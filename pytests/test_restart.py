@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from ave.broker import Broker
-from ave.broker.exceptions import Busy, Restarting
-from ave.exceptions import AveException, Exit
+from ave.broker.exceptions import Busy
+from ave.exceptions import AveException, Exit, Restarting
 from ave.network.exceptions import ConnectionClosed
 from conftest import KEYS, LIMIT_S, wait_for
 from old_client import Connection, OldBroker, Refused
