@@ -17,7 +17,7 @@ use crate::support::{Lab, Peer, Plan, any, plain, raised, wait_until, with};
 const DRIVER: &str = include_str!("../broker/server/src/drivers/plugin/tests/driver.py");
 
 /// An interpreter that starts at once: a version manager's stand-in for it takes long.
-fn python() -> &'static str {
+pub(crate) fn python() -> &'static str {
     let usual = "/usr/bin/python3";
     if Path::new(usual).exists() { usual } else { "python3" }
 }

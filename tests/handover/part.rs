@@ -16,6 +16,9 @@ const PART: &str = "AVE_TEST_PART";
 /// What precedes each line of it.
 const MARK: &str = "part: ";
 
+/// More than any message holds, and less than the socket.
+const FLOOD_BYTES: usize = 150_000;
+
 /// How far a new broker comes before it fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Step {
@@ -38,6 +41,8 @@ pub(crate) enum Failure {
     Hangs,
     /// It says this, and does nothing any more.
     Says(Vec<u8>),
+    /// It says more than any message holds.
+    Floods,
 }
 
 /// The process, killed when dropped.
@@ -53,6 +58,7 @@ impl Part {
             Failure::Ends => json!("ends"),
             Failure::Hangs => json!("hangs"),
             Failure::Says(bytes) => json!(bytes),
+            Failure::Floods => json!("floods"),
         };
         let part = json!({"home": lab.home(), "step": format!("{step:?}"), "failure": failure});
         let mut child = Command::new(env::current_exe().expect("this program"))
@@ -132,7 +138,9 @@ fn played() {
             break;
         }
     }
-    if let Some(bytes) = part["failure"].as_array() {
+    if part["failure"] == "floods" {
+        wire.send(&vec![0xA5; FLOOD_BYTES], &[]);
+    } else if let Some(bytes) = part["failure"].as_array() {
         let bytes: Vec<u8> = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
         wire.send(&bytes, &[]);
     }

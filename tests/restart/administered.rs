@@ -109,7 +109,7 @@ fn stop_ends_every_generation_and_leaves_no_process_212() {
         for (client, _) in &mut clients {
             assert!(client.broker.ends());
         }
-        assert_eq!(brokers(lab.home()), []);
+        lab.wait_generations(0);
         let left = fs::read_dir(lab.home().join(".ave/run")).expect("a folder");
         assert_eq!(left.map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>(), [""; 0]);
     }
@@ -123,7 +123,7 @@ fn stop_ends_a_generation_that_hangs() {
     kill_process(first, Signal::STOP).expect("a process");
     let ended = outcome(lab.command().arg("--stop"));
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_eq!(brokers(lab.home()), []);
+    lab.wait_generations(0);
     assert!(clients.iter_mut().all(|(client, _)| client.broker.ends()));
 }
 

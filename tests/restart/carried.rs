@@ -8,6 +8,7 @@ use ave_simulated::{AdbServer, Board, Phone};
 use serde_json::{Value, json};
 
 use super::restarting;
+use crate::plugins::python;
 use crate::sessions::both;
 use crate::support::{Bus, Client, Lab, Lent, any, only, wait_until, with};
 
@@ -96,8 +97,7 @@ fn a_workspace_of_an_old_session_is_neither_swept_nor_lent() {
 
 #[test]
 fn a_driver_of_the_labs_own_stays_the_same_process() {
-    let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
-    let driver = json!({"command": [python, "./driver.py"]});
+    let driver = json!({"command": [python(), "./driver.py"]});
     let lab = Lab::plan()
         .broker(json!({"open_limit_s": 30}))
         .file("equipment.d/toaster.json", json!({"type": "toaster", "identity": "uid", "driver": driver}))

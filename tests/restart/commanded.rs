@@ -49,10 +49,10 @@ fn a_wrong_configuration_leaves_the_old_broker_untouched_and_is_explained() {
         ("authkeys.json: ", |lab| {
             fs::write(lab.home().join(".ave/config/authkeys.json"), "[]").expect("a file");
         }),
-        ("workspace.json", |lab| {
+        ("workspace root directory is not configured", |lab| {
             fs::write(lab.home().join(".ave/config/workspace.json"), "{}").expect("a file");
         }),
-        ("stacks", |lab| reconfigure(lab, json!({"stacks": [[{"type": "relay"}]]}))),
+        ("the stacked profile", |lab| reconfigure(lab, json!({"stacks": [[{"type": "relay"}]]}))),
     ];
     for (says, damage) in breaks {
         let lab = Lab::of(&["h1", "h2"], &[]);

@@ -107,7 +107,8 @@ fn a_forwarded_piece_is_held_over_a_restart_of_either_side() {
             used.result_on(&lent[1].profile, "get_profile", json!([]));
             assert!(lent.iter().all(|piece| piece.is_usable()));
             assert_eq!(far.available(), [""; 0]);
-            assert_eq!(client.allocations()[..2], ["h1", "h2"]);
+            let allocated = client.allocations();
+            assert!(lent.iter().all(|piece| allocated.contains(&piece.name)), "{allocated:?}");
         }
         // A new client of the new process is served there, and forwarded as ever.
         assert_eq!(Client::of(&near).refused(json!([only("h2")])).0, "Busy");
@@ -135,6 +136,19 @@ fn a_request_that_comes_from_a_broker_of_the_old_connection_is_asked_anew() {
     other.close();
     far.wait_available(&["h3"]);
     assert!(h2.is_usable());
+}
+
+#[test]
+fn who_holds_something_of_a_restarted_broker_loses_nothing_by_asking_it_for_more() {
+    let far = Lab::of(&["h2", "h3"], &[]);
+    let near = Lab::having(&["h1"]).forward(far.address()).start();
+    let mut client = Client::of(&near);
+    let h2 = client.lent_one(only("h2"));
+    far.hand_over();
+    assert_eq!(client.refused(json!([only("h3")])).0, "Restarting");
+    assert!(h2.is_usable());
+    assert_eq!(client.lent_one(only("h1")).name, "h1", "this broker lends as ever");
+    assert_eq!(client.allocations(), ["h2", "h1"]);
 }
 
 #[test]
