@@ -135,8 +135,9 @@ fn a_successor_that_talks_nonsense_at_any_step_changes_nothing() {
     for (at, step) in STEPS.into_iter().enumerate() {
         // Each kind of nonsense at some steps, each step with several kinds.
         let some = nonsense.iter().enumerate().filter(|(number, _)| (number + at) % 3 == 0);
-        // At the end one word is the right one.
-        let some = some.filter(|(_, bytes)| step != Step::HeardYours || **bytes != encoded(&json!("Mine")));
+        // Once it has said that it is ready, one word is the right one.
+        let is_ready = matches!(step, Step::SaidReady | Step::HeardYours);
+        let some = some.filter(|(_, bytes)| !is_ready || **bytes != encoded(&json!("Mine")));
         cases.extend(some.map(|(_, bytes)| (step, Failure::Says(bytes.clone()))));
         cases.push((step, Failure::Floods));
     }

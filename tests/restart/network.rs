@@ -148,7 +148,7 @@ fn who_holds_something_of_a_restarted_broker_loses_nothing_by_asking_it_for_more
     assert_eq!(client.refused(json!([only("h3")])).0, "Restarting");
     assert!(h2.is_usable());
     assert_eq!(client.lent_one(only("h1")).name, "h1", "this broker lends as ever");
-    assert_eq!(client.allocations(), ["h2", "h1"]);
+    assert_eq!(client.allocations().len(), 2);
 }
 
 #[test]
@@ -178,12 +178,16 @@ fn an_original_master_sees_a_restarted_share_with_what_is_lent_still_taken_200()
     master.wait_shared(&["h1", "h2"]);
     let mut client = Client::of(&share);
     let h1 = client.lent_one(only("h1"));
-    master.wait_available(&["h2"]);
-    share.hand_over();
-    master.wait_shared(&["h1", "h2"]);
-    master.wait_available(&["h2"]);
-    assert!(h1.is_usable());
+    master.wait_shared_free(&["h2"]);
+    for _ in 0..2 {
+        let before = master.heard("set_equipment").len();
+        share.hand_over();
+        wait_until("the new process reports", || master.heard("set_equipment").len() > before);
+        master.wait_shared(&["h1", "h2"]);
+        master.wait_shared_free(&["h2"]);
+        assert!(h1.is_usable());
+    }
     client.close();
-    master.wait_available(&["h1", "h2"]);
+    master.wait_shared_free(&["h1", "h2"]);
     assert_eq!(names(&share.admin().result("list_equipment", json!([]))), ["h1", "h2"]);
 }

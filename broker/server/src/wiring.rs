@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::bench::{Bench, Numbered, Start};
+use crate::cli::say;
 use crate::config::workspace::WorkspaceConfig;
 use crate::config::{Config, Policy};
 use crate::crowd::Crowd;
@@ -165,7 +166,9 @@ impl Throne {
             gate::adopt(listener, config.broker.keepalive).context("could not restart: its socket")?;
         let (found, wanted) = (listener.local_addr()?, wanted(config));
         if wanted.port() != 0 && found != wanted {
-            warn!(%found, %wanted, "the address stays as it is: a changed one needs --stop and --start");
+            let kept = format!("listens at {found} as before: {wanted} needs --stop and --start");
+            warn!("{kept}");
+            say(format_args!("warning: {kept}"));
         }
         let core = Core::restore(config.types.kinds().clone(), BrokerId(random_u64()), snapshot)
             .context("could not restart: what the running broker passes on")?;

@@ -152,6 +152,12 @@ impl Original {
         wait_until(&format!("exactly {wanted:?} are shared"), || self.shared() == wanted);
     }
 
+    /// Waits until exactly these of what its shares have can be had.
+    pub(crate) fn wait_shared_free(&self, wanted: &[&str]) {
+        let free = || names(&self.0.state().pool.shared_free().into());
+        wait_until(&format!("exactly {wanted:?} of its shares can be had"), || free() == wanted);
+    }
+
     /// Ends every connection, sessions' included, as if it had been killed and started again.
     pub(crate) fn cut(&self) {
         self.0.open.end();

@@ -52,6 +52,15 @@ impl Pool {
         self.shares.values().flat_map(|share| share.equipment.clone()).collect()
     }
 
+    /// What nobody has of that.
+    pub(super) fn shared_free(&self) -> Vec<Value> {
+        let free = |share: &Share| {
+            let is_free = |piece: &&Value| !is_among(piece, share.taken.iter());
+            share.equipment.iter().filter(is_free).cloned().collect::<Vec<_>>()
+        };
+        self.shares.values().flat_map(free).collect()
+    }
+
     /// One of the three calls of a share: all its data, every time.
     pub(super) fn set(&mut self, method: &str, vargs: &[Value], link: usize) {
         let [address, what, ..] = vargs else { panic!("{method} with {vargs:?}") };

@@ -269,6 +269,7 @@ fn wait_until_ready(daemon: &Daemon, said: &Receiver<String>) -> Ready {
     loop {
         match said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) if line.starts_with(daemon.ready) => return Ready::Yes(line),
+            Ok(line) if line.starts_with("warning: ") => eprintln!("{line}"),
             Ok(line) => errors.extend(line.strip_prefix("ERROR: ").map(str::to_owned)),
             Err(RecvTimeoutError::Disconnected) => return Ready::No(errors),
             Err(RecvTimeoutError::Timeout) => return Ready::Late,

@@ -193,6 +193,8 @@ impl Giver {
     /// does not.
     async fn commit(&self, channel: &Channel, pid: Pid) -> io::Result<()> {
         let process = pidfd_open(pid, PidfdFlags::empty())?;
+        // An original master would forget what the new process says when this one's connection ends after it.
+        let shared = self.site.sharing.stop().await;
         let agreed = match channel.send(&Message::Yours, &[]).await {
             Ok(()) => expect(channel, &Message::Mine).await,
             failed => failed,
@@ -202,6 +204,9 @@ impl Giver {
             let _ = pidfd_send_signal(&process, Signal::KILL);
             let process = watched(process)?;
             let _ = timeout(KILL_LIMIT, process.readable()).await;
+            if shared {
+                self.site.sharing.start(&self.site).await;
+            }
             self.post.reclaim(self.site.address.1)?;
         }
         agreed

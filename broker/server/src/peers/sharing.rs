@@ -61,9 +61,13 @@ impl Sharing {
         }
     }
 
-    /// Shares no longer. The connection to the master is closed, upon which that forgets what is here.
-    pub(crate) async fn stop(&self) {
-        self.notifier.lock().await.shutdown().await;
+    /// Shares no longer. The connection to the master is closed, upon which that forgets what is here. Says
+    /// whether it shared.
+    pub(crate) async fn stop(&self) -> bool {
+        let mut notifier = self.notifier.lock().await;
+        let is_active = !notifier.is_empty();
+        notifier.shutdown().await;
+        is_active
     }
 
     async fn begin(&self, notifier: &mut JoinSet<()>, site: &Arc<Site>) -> bool {
