@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::restarting;
-use crate::support::{Client, Lab, any, brokers, command, free_ports, kill_brokers, only, outcome, wait_until};
+use crate::support::{
+    Client, Lab, any, brokers, command, free_ports, kill_brokers, only, outcome, wait_until,
+};
 
 /// Changes members of this lab's `broker.json`.
 fn reconfigure(lab: &Lab, members: Value) {
