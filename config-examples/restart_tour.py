@@ -61,7 +61,7 @@ def show():
     right(f"process {lending()} lends{serving}")
     for each in held:
         right(f"  held: {each}")
-    right(f"  free: {', '.join(f'{count} {kind}s' for kind, count in sorted(free.items()))}")
+    right(f"  free: {', '.join(f'{kind} x{count}' for kind, count in sorted(free.items()))}")
 
 
 def restart():
