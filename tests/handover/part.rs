@@ -66,7 +66,7 @@ impl Part {
             .env(PART, part.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .expect("this program runs");
         let lines = BufReader::new(child.stdout.take().expect("stdout"));
@@ -138,13 +138,13 @@ fn played() {
             break;
         }
     }
+    println!("{MARK}done"); // before the last word, upon which this process may be killed
     if part["failure"] == "floods" {
         wire.send(&vec![0xA5; FLOOD_BYTES], &[]);
     } else if let Some(bytes) = part["failure"].as_array() {
         let bytes: Vec<u8> = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
         wire.send(&bytes, &[]);
     }
-    println!("{MARK}done");
     if part["failure"] != "ends" {
         // Until whoever plays it ends.
         let _ = io::stdin().read(&mut [0]);

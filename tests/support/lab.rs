@@ -426,8 +426,12 @@ impl Drop for Lab {
         let _ = self.child.wait();
         kill_brokers(self.home());
         if thread::panicking() {
-            eprintln!("the broker's log:
-{}{}", self.log.whole(), self.later_logs());
+            eprintln!(
+                "the broker's log:
+{}{}",
+                self.log.whole(),
+                self.later_logs()
+            );
         }
     }
 }
