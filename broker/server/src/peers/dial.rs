@@ -55,6 +55,13 @@ pub(crate) enum LineError {
     Plain(String),
 }
 
+impl LineError {
+    /// Whether a process answered that another one has taken over from.
+    pub(crate) fn is_restarting(&self) -> bool {
+        matches!(self, LineError::Fault(fault) if fault.kind == "Restarting")
+    }
+}
+
 impl From<WireError> for LineError {
     fn from(error: WireError) -> LineError {
         LineError::Lost(error.to_string())

@@ -103,11 +103,15 @@ impl Link {
             Ok(granted) => Ok(self.keep(granted)),
             Err(error) => {
                 let setback = setback(error);
-                if setback != Setback::Restarting {
+                let stays = setback == Setback::Restarting && !self.entries.lock().is_empty();
+                if !stays {
                     self.visit = None;
                     self.entries.lock().clear();
                 }
-                Err(setback)
+                Err(match setback {
+                    Setback::Restarting if !stays => Setback::Unreachable("broker is restarting".to_owned()),
+                    setback => setback,
+                })
             }
         };
         let (session, peer) = (self.session, &self.peer);
@@ -150,12 +154,12 @@ impl Link {
             lost = over(&mut self.visit) => return Err(lost),
         };
         let via = Value::List(via.iter().map(|id| Value::from(id.to_string())).collect());
-        let is_first = self.visit.is_none();
         let answer = self.visit().await?.get(groups, &via).await;
-        if is_first || !is_restarting(&answer) || !self.entries.lock().is_empty() {
+        let restarting = answer.as_ref().is_err_and(LineError::is_restarting);
+        if !restarting || !self.entries.lock().is_empty() {
             return answer;
         }
-        self.visit = None; // nothing is held there: its successor is asked
+        self.visit = None; // nothing is held there: its successor is asked, which there is
         self.visit().await?.get(groups, &via).await
     }
 
@@ -206,10 +210,6 @@ impl Link {
 fn answer_limit(via: &[BrokerId]) -> Duration {
     let hops = u32::try_from(via.len().saturating_sub(1)).unwrap_or(u32::MAX);
     PEER_ANSWER_LIMIT.saturating_sub(PEER_ANSWER_LESS.saturating_mul(hops)).max(PEER_ANSWER_LEAST)
-}
-
-fn is_restarting<T>(answer: &Result<T, LineError>) -> bool {
-    matches!(answer, Err(LineError::Fault(fault)) if fault.kind == "Restarting")
 }
 
 /// The end of the stay, if there is one.

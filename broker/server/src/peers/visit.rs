@@ -39,10 +39,19 @@ impl Visit {
             return self.get_at_once(groups, via).await;
         }
         // Original brokers take groups from clients, but from other brokers they know only one at a time.
-        let mut granted = Vec::new();
+        let mut granted: Vec<Vec<Entry>> = Vec::new();
         for (nth, group) in groups.iter().enumerate() {
-            let one = self.get_at_once(std::slice::from_ref(group), via).await;
-            granted.extend(one.map_err(|error| of_group(error, nth, groups.len()))?);
+            match self.get_at_once(std::slice::from_ref(group), via).await {
+                Ok(one) => granted.extend(one),
+                Err(error) => {
+                    if error.is_restarting() && nth > 0 {
+                        // The stay goes on, but not with these.
+                        let profiles = granted.into_iter().flatten().map(|entry| entry.profile.into());
+                        self.give_back(profiles.collect()).await?;
+                    }
+                    return Err(of_group(error, nth, groups.len()));
+                }
+            }
         }
         Ok(granted)
     }

@@ -148,7 +148,6 @@ async fn refusals_keep_their_meaning_whoever_says_them() {
         ("Exit", "killed", "Exit", "Broker connection failed: killed"),
         ("Exception", "session closed", "Exit", "Broker connection failed: session closed"),
         ("Exception", "profile is odd", "Exception", "profile is odd"),
-        ("Restarting", "broker is restarting", "Exit", "Broker connection failed: broker is restarting"),
         ("Offline", "no such cable", "Offline", "no such cable"),
     ];
     for (kind, message, seen_kind, seen_message) in cases {
@@ -171,6 +170,40 @@ async fn refusals_keep_their_meaning_whoever_says_them() {
             assert_eq!(broker.request().await, None, "the connection is spent");
         }
     }
+}
+
+#[tokio::test]
+async fn a_broker_that_was_restarted_is_asked_anew_unless_something_is_held_there() {
+    let stranger = Stranger::new(original_salt()).await;
+    let house = House::in_town(&[], Some(stranger.port())).await;
+    let restarting = json!({"exception": {"type": "Restarting", "message": "broker is restarting"}});
+    let mut client = asking(&house, "a").await;
+    let mut old = stranger.welcome().await;
+    old.expect("get").await;
+    old.reply(&restarting).await;
+    let mut new = stranger.welcome().await;
+    new.expect("get").await;
+    assert_eq!(old.request().await, None);
+    new.result(stranger.grant(&["a"])).await;
+    let mut session = stranger.welcome().await;
+    session.request().await.unwrap();
+    session.result(stranger.entries(&["a"])).await;
+    assert!(client.reply().await.unwrap().get("result").is_some());
+    // In two groups: what the first was granted is given back.
+    client.ask(&Value::Null, "get_multi_resources", wanted(&["b", "c"]), false).await;
+    new.expect("get").await;
+    new.result(stranger.grant(&["b"])).await;
+    session.request().await.unwrap();
+    session.result(stranger.entries(&["b"])).await;
+    new.expect("get").await;
+    new.reply(&restarting).await;
+    new.expect("yield_resources").await;
+    new.result(json!([])).await;
+    session.expect("yield_resources").await;
+    session.result(Value::Null).await;
+    assert_eq!(refused(&mut client).await.0, "Restarting");
+    let held = client.call("list_allocations", json!([])).await.unwrap();
+    assert_eq!(held["result"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
