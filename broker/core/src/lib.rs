@@ -9,6 +9,7 @@ mod asking;
 mod bits;
 mod broker;
 mod candidates;
+mod census;
 mod check;
 mod effect;
 mod equipment;
@@ -31,6 +32,7 @@ mod workspaces;
 mod yielding;
 
 pub use broker::Core;
+pub use census::{Census, Tally};
 pub use effect::{Effect, Granted};
 pub use event::{Door, Event, Moment, Setback, Source};
 pub use report::{News, Origin, Report, Revision, SharedPiece, Taken, Toward};

@@ -1,7 +1,7 @@
 //! A piece that could not be closed stays out of the pool, with a visible reason, until it is reset.
 //! (Specification 5.11; decision 8; checks 219 to 222.)
 
-use ave_core::{Event, Source};
+use ave_core::{Core, Event, Source, Tally};
 use ave_profile::{Identity, RefusalKind};
 use serde_json::json;
 
@@ -31,6 +31,24 @@ fn a_broken_piece_is_listed_with_its_reason_and_lent_to_nobody() {
         lab.warnings(),
         [format!("{item} could not be closed and is not lent any more: the tool did not stop")]
     );
+}
+
+#[test]
+fn everything_is_counted_once() {
+    let lab = Lab::new().handset("A").handset("B").handset("C").relay("r").workspaces(json!({}));
+    lab.breaks(h(), "stuck");
+    let client = lab.client();
+    assert_eq!(client.gets([h()]), ["B"]);
+    client.get([w()]).unwrap();
+    let census = lab.ask_core(Core::census);
+    let tally = |kind: &str| census.kinds[kind];
+    assert_eq!(tally("handset"), Tally { known: 3, lent: 1, broken: 1 });
+    assert_eq!(tally("relay"), Tally { known: 1, lent: 0, broken: 0 });
+    assert_eq!(tally("workspace"), Tally { known: 1, lent: 1, broken: 0 });
+    assert_eq!((census.kinds.len(), census.shares.len()), (3, 0));
+    client.leaves();
+    let census = lab.ask_core(Core::census);
+    assert_eq!(census.kinds["handset"], Tally { known: 3, lent: 0, broken: 1 });
 }
 
 #[test]
