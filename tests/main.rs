@@ -25,6 +25,7 @@ mod plugins;
 mod relays;
 mod restart;
 mod rights;
+mod service;
 mod sessions;
 mod shared_lending;
 mod shared_workspaces;

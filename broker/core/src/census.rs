@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ave_profile::Address;
+use ave_profile::{Address, Generation};
 
 use crate::broker::Core;
 use crate::equipment::Phase;
@@ -12,8 +12,10 @@ use crate::shares::Share;
 /// Numbers of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Sessions that have not ended.
+    /// Sessions that this process serves and that have not ended.
     pub sessions: usize,
+    /// Sessions that older processes serve, until they have nothing left.
+    pub elders: BTreeMap<Generation, usize>,
     /// This broker's own pieces, workspaces included, by type.
     pub kinds: BTreeMap<Arc<str>, Tally>,
     /// How many pieces each share has told of.
@@ -52,6 +54,9 @@ impl Core {
         }
         let pieces = |share: &Share| share.equipment.items().count() + share.workspaces.len();
         let shares = self.shares.iter().map(|(address, share)| (address.clone(), pieces(share)));
-        Census { sessions: self.sessions.len(), kinds, shares: shares.collect() }
+        let sessions = self.sessions.keys().filter(|session| self.generation_of(**session).is_none()).count();
+        let mut elders = BTreeMap::new();
+        self.succession.elders.values().for_each(|generation| *elders.entry(*generation).or_default() += 1);
+        Census { sessions, elders, kinds, shares: shares.collect() }
     }
 }

@@ -32,21 +32,25 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// Whatever the system says, usually that the address is in use.
 pub(crate) fn listen(address: SocketAddr, keepalive: Keepalive) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
-    keepalive.watch(SockRef::from(&socket))?;
-    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    adopt(socket.into(), keepalive)
 }
 
-/// Listens on, with a socket that another process of this broker has opened.
+/// Listens on, with a socket that another process has opened: one of this broker, or a service manager.
 ///
 /// # Errors
-/// Whatever the system says.
+/// If it does not listen, and whatever the system says.
 pub(crate) fn adopt(listener: std::net::TcpListener, keepalive: Keepalive) -> io::Result<TcpListener> {
-    keepalive.watch(SockRef::from(&listener))?;
+    let socket = SockRef::from(&listener);
+    if !socket.is_listener()? {
+        return Err(io::Error::other("the socket does not listen"));
+    }
+    keepalive.watch(socket)?;
+    listener.set_nonblocking(true)?;
+    SockRef::from(&listener).set_tcp_nodelay(true)?;
     TcpListener::from_std(listener)
 }
 

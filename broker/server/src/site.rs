@@ -7,11 +7,13 @@ use ave_profile::{BrokerId, Generation, KindTable, Refusal, Value};
 use ave_protocol::handshake::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::crowd::Crowd;
+use crate::daemon::LogFilter;
 use crate::drivers::Drivers;
 use crate::handover::{Elders, Reign};
 use crate::hub::HubHandle;
@@ -56,6 +58,9 @@ pub(crate) struct Site {
     pub(crate) large_frames: Semaphore,
     /// Room for shares.
     pub(crate) share_places: Arc<Semaphore>,
+    /// What is logged.
+    pub(crate) log: LogFilter,
+    pub(crate) started: Instant,
     /// Cancelled when the broker is to stop.
     pub(crate) stop: CancellationToken,
 }

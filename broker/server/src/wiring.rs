@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -21,14 +22,14 @@ use crate::cli::say;
 use crate::config::workspace::WorkspaceConfig;
 use crate::config::{Config, Policy};
 use crate::crowd::Crowd;
-use crate::daemon::{Hickup, Post};
+use crate::daemon::{Hickup, LogFilter, Post, service};
 use crate::diagnostics;
 use crate::gate;
 use crate::handover::channel::Door;
 use crate::handover::elders::Elder;
 use crate::handover::give::{Giver, outlive};
 use crate::handover::take::{self, Inheritance};
-use crate::handover::{Elders, Reign, SessionKey};
+use crate::handover::{Elders, Phase, Reign, SessionKey};
 use crate::hub::Hub;
 use crate::inventory::Inventory;
 use crate::keys::Keys;
@@ -39,19 +40,34 @@ use crate::room::Room;
 use crate::sightings::Sightings;
 use crate::site::{Site, random_u64};
 
+/// What a process finds around it, for the broker that it becomes.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Writes down what the broker is doing whenever somebody asks for that.
+    pub(crate) hickup: Hickup,
+    /// Chooses what is logged.
+    pub(crate) log: LogFilter,
+    /// Was opened for it by a service manager, and listens already.
+    pub(crate) opened: Option<std::net::TcpListener>,
+}
+
 /// Serves until told to stop, by a signal or by a client with the right to do so, or until another process has
-/// taken over and the last session has ended; and leaves nothing behind. `post` is how others find it; `hickup`
-/// writes down what it is doing whenever somebody asks for that.
+/// taken over and the last session has ended; and leaves nothing behind. `post` is how others find it.
 ///
 /// # Errors
 /// If the address cannot be listened at, the signals cannot be caught, or the broker that runs does not hand
 /// over.
-pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start: Start) -> Result<()> {
+pub(crate) async fn serve(
+    config: Config,
+    Surroundings { hickup, log, opened }: Surroundings,
+    post: Arc<Post>,
+    start: Start,
+) -> Result<()> {
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
     let Bench { drivers, watches, listers } = Bench::lay(&config, start).await?;
     let Throne { listener, core, elders, keys, generation } = match start {
-        Start::Fresh => Throne::found(&config)?,
+        Start::Fresh => Throne::found(&config, opened)?,
         Start::After => Throne::inherit(&config, &post).await?,
     };
     let address = listener.local_addr()?;
@@ -84,6 +100,8 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         unsent: Room::of(queued),
         large_frames: Semaphore::new(1),
         share_places: Arc::new(Semaphore::new(SHARES_MAX)),
+        log,
+        started: Instant::now(),
         stop: stop.clone(),
         config: at_port(config, address.port()),
     });
@@ -110,6 +128,10 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         hickup.answer(move || diagnostics::describe(site.clone()))
     });
     site.sharing.start(&site).await;
+    let mut patting = JoinSet::new();
+    if service::is_there() {
+        patting.spawn(service::pat(site.hub.clone()));
+    }
     info!(%address, %generation, "listening");
     let served = post.announce(address);
     if served.is_err() {
@@ -119,6 +141,9 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         () = stop.cancelled() => {}
         successor = giver.run() => {
             info!(%generation, "another process has taken over");
+            if successor.is_known() {
+                patting.shutdown().await; // that one has to speak for itself
+            }
             site.sharing.stop().await;
             lists.shutdown().await;
             site.hub.tell(Event::ShareDropped { share: None }).await;
@@ -126,6 +151,10 @@ pub(crate) async fn serve(config: Config, hickup: Hickup, post: Arc<Post>, start
         }
     }
     gate.await.context("the gate failed")?;
+    patting.shutdown().await;
+    if site.reign.phase() == Phase::Rules {
+        service::stopping();
+    }
     site.elders.stop().await;
     site.sharing.stop().await;
     hub.await.context("the hub failed")?;
@@ -150,10 +179,20 @@ struct Throne {
 
 impl Throne {
     /// That of a broker which is alone.
-    fn found(config: &Config) -> Result<Throne> {
-        let wanted = wanted(config);
-        let listener = gate::listen(wanted, config.broker.keepalive)
-            .with_context(|| format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json"))?;
+    fn found(config: &Config, opened: Option<std::net::TcpListener>) -> Result<Throne> {
+        let (wanted, keepalive) = (wanted(config), config.broker.keepalive);
+        let listener = match opened {
+            Some(opened) => {
+                gate::adopt(opened, keepalive).context("cannot use the service manager's socket")?
+            }
+            None => gate::listen(wanted, keepalive).with_context(|| {
+                format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json")
+            })?,
+        };
+        let found = listener.local_addr()?;
+        if wanted.port() != 0 && found != wanted {
+            warn!(%found, %wanted, "the service manager's socket is used, not \"listen\" and \"port\"");
+        }
         let core = Core::new(config.types.kinds().clone(), BrokerId(random_u64()));
         Ok(Throne { listener, core, elders: Vec::new(), keys: Vec::new(), generation: Generation(1) })
     }

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use crate::config::Paths;
 use crate::config::workspace::{WorkspaceConfig, is_executable};
+use crate::daemon::service;
 use crate::drivers::strays;
 
 /// The key that debug builds of Android trust, where it is installed.
@@ -55,6 +56,9 @@ pub(super) fn server(adb: &Path, port: u16, paths: &Paths) -> io::Result<Command
     command.env(strays::ADB_SERVER, paths.home());
     if Path::new(VENDOR_KEY).is_file() {
         command.env("ADB_VENDOR_KEYS", VENDOR_KEY);
+    }
+    for name in service::ENVIRONMENT {
+        command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
     Ok(command)

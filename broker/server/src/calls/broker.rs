@@ -14,7 +14,7 @@ use tracing::info;
 
 use crate::calls::handover::{self, Handover};
 use crate::calls::table::{self, INTERNAL, Method, Rights, SESSION_ONLY};
-use crate::calls::{allocation, beside, lists, reports, sharing, sharing_rule};
+use crate::calls::{allocation, beside, lists, reports, sharing, sharing_rule, status};
 use crate::connection::{Answering, Outcome};
 use crate::handover::Phase;
 use crate::keys::Caller;
@@ -187,6 +187,8 @@ impl Client {
             (Stop, Ok(_)) => return Outcome::Stop(Reply::Result(Value::Bool(true))),
             (GetVersion, Ok(_)) => Ok(Value::Int(1)),
             (GetProfile, Ok(_)) => Ok(site.config.broker.public_profile().into()),
+            (GetStatus, Ok(_)) => status::get(site).await,
+            (SetLogLevel, Ok(bound)) => status::set_log_level(site, bound),
             (YieldResources, Ok(bound)) => allocation::yield_resources(self, bound).await,
             (ListAllocations, Ok(_)) => lists::allocations(self).await,
             (ListCollateral, Ok(_)) => lists::collateral(self).await,

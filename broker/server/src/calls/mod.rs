@@ -9,4 +9,5 @@ mod reports;
 pub(crate) mod session;
 mod sharing;
 mod sharing_rule;
+mod status;
 mod table;

@@ -8,7 +8,7 @@ use ave_profile::{KindTable, Value};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::handshake::Secret;
 
-use super::Failure;
+use super::{ExitCode, Failure};
 use crate::config::{AuthKeys, BrokerConfig, Fault, Paths};
 
 /// How long the broker may take to be reached, and to answer what it knows.
@@ -27,14 +27,14 @@ pub(super) struct Question<'q> {
 impl Question<'_> {
     /// The broker's answer; `admin` is used instead of the key of the home.
     pub(super) fn ask(self, paths: &Paths, admin: Option<&str>) -> Result<Value, Failure> {
-        self.put(paths, admin, |error| Err(error.to_string()))
+        self.put(paths, admin, Err)
     }
 
     /// The same; `None` if the broker is an older one that does not know the call.
     pub(super) fn ask_if_known(self, paths: &Paths, admin: Option<&str>) -> Result<Option<Value>, Failure> {
         self.put(paths, admin, |error| match error {
             ClientError::Plain(text) if text.starts_with("no such RPC") => Ok(None),
-            other => Err(other.to_string()),
+            other => Err(other),
         })
     }
 
@@ -42,7 +42,7 @@ impl Question<'_> {
         self,
         paths: &Paths,
         admin: Option<&str>,
-        failed: impl FnOnce(ClientError) -> Result<T, String>,
+        failed: impl FnOnce(ClientError) -> Result<T, ClientError>,
     ) -> Result<T, Failure> {
         let key = match admin {
             Some(key) => Some(Secret::new(key.to_owned())),
@@ -57,10 +57,17 @@ impl Question<'_> {
         let limits = (Some(ANSWER_LIMIT), Some(limit));
         let options = Options { connect_limit: limits.0, reply_limit: limits.1, ..Options::default() };
         let mut broker = Broker::new((host.to_string(), port), credential, options);
-        broker
-            .call(call, arguments)
-            .map_or_else(failed, |answer| Ok(answer.into()))
-            .map_err(|error| Failure::of(format_args!("could not {doing}: {host}:{port}: {error}")))
+        broker.call(call, arguments).map_or_else(failed, |answer| Ok(answer.into())).map_err(|error| {
+            Failure::new(code(&error), format_args!("could not {doing}: {host}:{port}: {error}"))
+        })
+    }
+}
+
+/// A broker that says no is there.
+fn code(error: &ClientError) -> ExitCode {
+    match error {
+        ClientError::Fault(_) | ClientError::Plain(_) => ExitCode::Failure,
+        _ => ExitCode::NoAnswer,
     }
 }
 

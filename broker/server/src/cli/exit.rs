@@ -17,6 +17,8 @@ pub enum ExitCode {
     Refused = 2,
     /// No action.
     NoAction = 3,
+    /// The broker does not answer.
+    NoAnswer = 4,
     /// The PID file is empty.
     EmptyPidFile = 5,
     /// The PID file is there and should not be, or the other way round.
@@ -26,8 +28,8 @@ pub enum ExitCode {
 impl ExitCode {
     /// The code of another `ave-broker` that ended with this status.
     pub(crate) fn of_status(status: Option<i32>) -> ExitCode {
-        use ExitCode::{EmptyPidFile, Failure, NoAction, PidFile, Refused, Success};
-        let codes = [Success, Failure, Refused, NoAction, EmptyPidFile, PidFile];
+        use ExitCode::{EmptyPidFile, Failure, NoAction, NoAnswer, PidFile, Refused, Success};
+        let codes = [Success, Failure, Refused, NoAction, NoAnswer, EmptyPidFile, PidFile];
         codes.into_iter().find(|code| Some(*code as i32) == status).unwrap_or(Failure)
     }
 }

@@ -5,7 +5,9 @@ mod ask;
 mod check;
 mod exit;
 mod lists;
+mod log_level;
 mod reset;
+mod status;
 mod trial;
 mod types;
 pub(crate) mod user;
@@ -45,6 +47,12 @@ struct Cli {
     /// Make the broker write a dump of its state to ~/.ave/hickup
     #[arg(long)]
     hickup: bool,
+    /// Show how the broker is: process, sessions, equipment, shares
+    #[arg(long)]
+    status: bool,
+    /// Log what this lets through from now on: debug, or warn,ave_broker=debug
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
     /// List the equipment that can be had now
     #[arg(long)]
     list: bool,
@@ -69,7 +77,7 @@ struct Cli {
     /// Use this home instead of that of /etc/ave/user or your own
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// With --list, --list-all, --list-types and --check: print JSON
+    /// With --status, --list, --list-all, --list-types and --check: print JSON
     #[arg(long)]
     json: bool,
     /// Run as root all the same (containers)
@@ -91,6 +99,8 @@ enum Action {
     Restart,
     Stop,
     Hickup,
+    Status,
+    LogLevel,
     List,
     ListAll,
     Reset,
@@ -151,6 +161,8 @@ impl Cli {
             (self.restart, "--restart", Action::Restart),
             (self.stop, "--stop", Action::Stop),
             (self.hickup, "--hickup", Action::Hickup),
+            (self.status, "--status", Action::Status),
+            (self.log_level.is_some(), "--log-level", Action::LogLevel),
             (self.list, "--list", Action::List),
             (self.list_all, "--list-all", Action::ListAll),
             (self.reset.is_some(), "--reset", Action::Reset),
@@ -193,6 +205,11 @@ impl Cli {
             }
             Action::Stop => daemon::stop(&Daemon::broker(&paths)),
             Action::Hickup => daemon::hickup(&Daemon::broker(&paths)),
+            Action::Status => status::print(&paths, self.admin.as_deref(), self.json),
+            Action::LogLevel => {
+                let filter = self.log_level.as_deref().unwrap_or_default();
+                log_level::set(&paths, filter, self.admin.as_deref())
+            }
             Action::List => lists::print(&paths, true, self.admin.as_deref(), self.json),
             Action::ListAll => lists::print(&paths, false, self.admin.as_deref(), self.json),
             Action::Reset => {

@@ -1,8 +1,7 @@
 //! What another process does to a daemon: start, stop, make the broker dump its state.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::pid_file::{Found, PidFile, look};
-use super::{READY, elders};
+use super::{READY, elders, log_file, service};
 use crate::adb_server;
 use crate::cli::{ExitCode, Failure, Outcome};
 use crate::config::Paths;
@@ -83,39 +82,69 @@ pub(crate) struct Launch {
 /// Starts a daemon in the background, waits until it answers, and returns what it then says.
 pub(crate) fn start(daemon: &Daemon, force: bool, launch: Launch) -> Result<String, Failure> {
     clear_the_place(daemon, force)?;
-    launch_it(daemon, "start", &[], launch).map(|(_, said)| said)
+    launch_it(daemon, Purpose::Start, launch).map(|(_, said)| said)
 }
 
 /// Has a new process of this program take over from the one that runs, and waits until it has.
 pub(crate) fn restart(daemon: &Daemon, launch: Launch) -> Outcome {
     running(daemon, "restart")?;
-    let (pid, _) = launch_it(daemon, "restart", &["--successor"], launch)?;
+    let (pid, _) = launch_it(daemon, Purpose::Restart, launch)?;
     eprintln!("restarted pid = {pid}");
     Ok(())
 }
 
-/// Starts a process in the background and waits until it answers: its number, and what it says.
-fn launch_it(
-    daemon: &Daemon,
-    verb: &str,
-    options: &[&str],
-    launch: Launch,
-) -> Result<(u32, String), Failure> {
-    daemon.paths.make().map_err(Failure::of)?;
-    let could_not = |error: std::io::Error| Failure::of(format_args!("could not {verb}: {error}"));
-    let log =
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&daemon.log_file).map_err(could_not)?;
-    let written_before = log.metadata().map_err(could_not)?.len();
-    let mut command = Command::new(std::env::current_exe().map_err(could_not)?);
-    command.args(["--foreground", "--detached", "--home"]).arg(daemon.paths.home()).args(options);
+/// What a new process is for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Start,
+    Restart,
+}
+
+impl Purpose {
+    fn verb(self) -> &'static str {
+        match self {
+            Purpose::Start => "start",
+            Purpose::Restart => "restart",
+        }
+    }
+}
+
+/// What starts a process in the background.
+fn command(daemon: &Daemon, purpose: Purpose, launch: Launch, log: File) -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--foreground", "--detached", "--home"]).arg(daemon.paths.home());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     if launch.allow_root {
         command.arg("--allow-root");
     }
     if launch.adopt_home {
         command.env("HOME", daemon.paths.home());
     }
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map_err(could_not)?;
+    match purpose {
+        Purpose::Start => {
+            for name in service::ENVIRONMENT {
+                command.env_remove(name);
+            }
+        }
+        Purpose::Restart => {
+            command.arg("--successor");
+            if service::is_there() {
+                command.stderr(Stdio::inherit()); // it goes on where the service manager wants it
+            }
+        }
+    }
+    Ok(command)
+}
+
+/// Starts a process in the background and waits until it answers: its number, and what it says.
+fn launch_it(daemon: &Daemon, purpose: Purpose, launch: Launch) -> Result<(u32, String), Failure> {
+    let verb = purpose.verb();
+    daemon.paths.make().map_err(Failure::of)?;
+    let could_not = |error: std::io::Error| Failure::of(format_args!("could not {verb}: {error}"));
+    let log = log_file::open(&daemon.log_file).map_err(could_not)?;
+    let written_before = log.metadata().map_err(could_not)?.len();
+    let command = command(daemon, purpose, launch, log);
+    let mut child = command.and_then(|mut command| command.spawn()).map_err(could_not)?;
     let no_stdout = || Failure::of(format_args!("could not {verb}: no stdout"));
     let said = child.stdout.take().map(lines_of).ok_or_else(no_stdout)?;
     match wait_until_ready(daemon, &said) {
@@ -153,7 +182,7 @@ pub(crate) fn hickup(daemon: &Daemon) -> Outcome {
 }
 
 /// The daemon the PID file names.
-fn running(daemon: &Daemon, action: &str) -> Result<Pid, Failure> {
+pub(crate) fn running(daemon: &Daemon, action: &str) -> Result<Pid, Failure> {
     let path = &daemon.pid_file;
     let (shown, noun) = (path.display(), daemon.noun);
     let missing = |why: &str| {

@@ -3,24 +3,29 @@
 mod control;
 pub(crate) mod elders;
 mod hickup;
+mod log_file;
+mod logging;
 mod pid_file;
 mod post;
+pub(crate) mod service;
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit, setsid};
-use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::bench::Start;
 use crate::cli::{ExitCode, Failure, Outcome};
 use crate::config::{Config, Paths, defaults};
-use crate::wiring;
-pub(crate) use control::{Daemon, Launch, hickup, restart, start, stop};
+use crate::wiring::{self, Surroundings};
+pub(crate) use control::{Daemon, Launch, hickup, restart, running, start, stop};
 pub use hickup::Hickup;
+use log_file::LogFile;
+pub use logging::LogFilter;
+pub(crate) use logging::log_to_stderr;
 pub(crate) use pid_file::PidFile;
 pub(crate) use post::Post;
 
@@ -39,7 +44,8 @@ pub(crate) fn foreground(paths: &Paths, detached: bool, successor: bool) -> Outc
     }
     let written = defaults::write_missing(paths).map_err(could_not)?;
     let config = Config::load(paths).map_err(|error| Failure::of_faults(&error.0))?;
-    log_to_stderr(config.broker.logging);
+    let log = log_to_stderr(config.broker.logging);
+    let opened = service::opened_socket().map_err(could_not)?;
     for path in &written.created {
         info!(path = %path.display(), "default file written");
     }
@@ -51,21 +57,31 @@ pub(crate) fn foreground(paths: &Paths, detached: bool, successor: bool) -> Outc
     }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(could_not)?;
-    let outcome = runtime.block_on(serve(paths, config, successor));
+    let outcome = runtime.block_on(serve(paths, config, (log, opened), successor));
     runtime.shutdown_timeout(END_LIMIT);
     outcome.inspect_err(|failure| error!(%failure, "failed"))
 }
 
 /// Serves as the only broker of its home, or as the one that takes over from it. The signal handler comes first:
 /// whoever finds the number may use it.
-async fn serve(paths: &Paths, config: Config, successor: bool) -> Outcome {
+async fn serve(
+    paths: &Paths,
+    config: Config,
+    (log, opened): (LogFilter, Option<TcpListener>),
+    successor: bool,
+) -> Outcome {
     let could_not = |error| Failure::of(format_args!("could not start: {error}"));
     let hickup = Hickup::new(paths.hickup()).map_err(could_not)?;
     let (post, start) = match successor {
         true => (Post::to_be_taken(paths), Start::After),
         false => (Post::take(paths)?, Start::Fresh),
     };
-    let served = wiring::serve(config, hickup, Arc::new(post), start).await;
+    let keeping = LogFile::of_stderr(paths.log_file()).map(|log| tokio::spawn(log.keep()));
+    let surroundings = Surroundings { hickup, log, opened };
+    let served = wiring::serve(config, surroundings, Arc::new(post), start).await;
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     served.map_err(|error| Failure::of(format_args!("{error:#}")))
 }
 
@@ -84,20 +100,6 @@ pub(crate) fn alone(paths: &Paths, what: &str) -> Result<PidFile, Failure> {
 pub(crate) fn leave_terminal() -> io::Result<()> {
     setsid()?;
     std::env::set_current_dir("/")
-}
-
-/// `AVE_LOG` chooses what is logged (`info`, `ave_broker=debug`); by default everything a person on call
-/// wants to see, or only faults where `logging` is off.
-pub(crate) fn log_to_stderr(logging: bool) {
-    let level = if logging { LevelFilter::INFO } else { LevelFilter::ERROR };
-    let filter =
-        EnvFilter::builder().with_default_directive(level.into()).with_env_var("AVE_LOG").from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_env_filter(filter)
-        .log_internal_errors(false)
-        .init();
 }
 
 /// Every connection costs a descriptor; the default of many systems is 1024.

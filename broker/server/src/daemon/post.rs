@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
-use super::{PidFile, READY, alone};
+use super::{PidFile, READY, alone, service};
 use crate::cli::{Failure, say};
 use crate::config::{Paths, replace};
 
@@ -47,6 +47,7 @@ impl Post {
     pub(crate) fn announce(&self, address: SocketAddr) -> io::Result<()> {
         self.name_port(address.port())?;
         say(format_args!("{READY}{address}"));
+        service::ready(address);
         Ok(())
     }
 

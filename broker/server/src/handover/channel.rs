@@ -43,6 +43,9 @@ pub(crate) enum Message {
         program: String,
         /// The oldest and the newest version of snapshots that it reads.
         snapshots: (u32, u32),
+        /// Whether it belongs to a service, so that its manager believes what it says.
+        #[serde(default)]
+        service: bool,
     },
     /// It may not.
     Refused {

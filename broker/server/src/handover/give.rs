@@ -18,8 +18,8 @@ use super::elders::Elder;
 use super::reign::Abdication;
 use super::stillness::{Departure, Still};
 use super::{Estate, Phase, SessionKey};
-use crate::daemon::Post;
 use crate::daemon::elders::ElderFile;
+use crate::daemon::{Post, service};
 use crate::limits::ACCEPT_PAUSE;
 use crate::session::SessionHandle;
 use crate::site::Site;
@@ -43,6 +43,13 @@ pub(crate) struct Successor {
     departures: mpsc::UnboundedReceiver<Departure>,
     /// Says that this process still lives.
     _elder: ElderFile,
+}
+
+impl Successor {
+    /// Whether this process knows which one it is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.channel.is_some()
+    }
 }
 
 /// What is told from the handover on, and the mark of a process that goes.
@@ -139,13 +146,20 @@ impl Giver {
 
     /// The newest version of snapshots that both programs know.
     fn common_version(&self, message: Message) -> Result<u32, String> {
-        let Message::Hello { protocol, program, snapshots: (oldest, newest) } = message else {
+        let Message::Hello { protocol, program, snapshots: (oldest, newest), service } = message else {
             return Err("wanted Hello first".to_owned());
         };
         if protocol != PROTOCOL {
             return Err(format!(
                 "version {program} hands over by protocol {protocol}, this broker by {PROTOCOL}"
             ));
+        }
+        if service::is_there() && !service {
+            return Err(
+                "it is a service, and its manager would not know the new process. have the manager do it: \
+                        systemctl reload"
+                    .to_owned(),
+            );
         }
         if self.site.stop.is_cancelled() {
             return Err("it is being stopped".to_owned());

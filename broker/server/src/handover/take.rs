@@ -13,6 +13,7 @@ use super::channel::{Channel, Message, PROTOCOL, Received};
 use super::elders::Elder;
 use super::{Estate, SessionKey};
 use crate::config::Paths;
+use crate::daemon::service;
 
 /// How long the old process may take to freeze: requests that are under way are answered first.
 const FREEZE_LIMIT: Duration = Duration::from_secs(10);
@@ -54,6 +55,7 @@ pub(crate) async fn ask(paths: &Paths) -> Result<Inheritance> {
         protocol: PROTOCOL,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         snapshots: (Snapshot::OLDEST, Snapshot::NEWEST),
+        service: service::is_there(),
     };
     channel.send(&hello, &[]).await.context("the running broker does not listen")?;
     let generation = match hear(&channel, FREEZE_LIMIT).await? {

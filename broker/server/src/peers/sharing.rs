@@ -70,6 +70,11 @@ impl Sharing {
         is_active
     }
 
+    /// Whether it is active.
+    pub(crate) async fn is_active(&self) -> bool {
+        !self.notifier.lock().await.is_empty()
+    }
+
     async fn begin(&self, notifier: &mut JoinSet<()>, site: &Arc<Site>) -> bool {
         let Some(rule) = &self.rule else { return false };
         notifier.shutdown().await;

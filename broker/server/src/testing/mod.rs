@@ -20,13 +20,14 @@ use ave_protocol::handshake::Secret;
 use serde_json::{Value, json};
 use tokio::io::duplex;
 use tokio::sync::Semaphore;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Paths};
 use crate::connection::{self, Entrance};
 use crate::crowd::Crowd;
+use crate::daemon::LogFilter;
 use crate::drivers::Drivers;
 use crate::drivers::fake::{Fake, Story};
 use crate::drivers::place::Sweep;
@@ -123,6 +124,8 @@ impl House {
             unsent: Room::of(queued),
             large_frames: Semaphore::new(1),
             share_places: Arc::new(Semaphore::new(SHARES_MAX)),
+            log: LogFilter::default(),
+            started: Instant::now(),
             stop,
         });
         let piece =
