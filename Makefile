@@ -12,7 +12,7 @@ older     = $(abspath $(target))/release/ave-broker-older
 released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
 .NOTPARALLEL:
-.PHONY: demo demo-network demo-restart test soak-restart bench fuzz sim planted wheel setup system lint rust-test python-test clean
+.PHONY: demo demo-network demo-restart test soak-restart bench fuzz sim planted wheel deb deb-test setup system lint rust-test python-test clean
 
 demo: setup
 	cargo build --locked -p ave-broker -p ave-simulated
@@ -89,6 +89,24 @@ planted:
 
 wheel: setup
 	$(venv)/bin/maturin build --release --locked --manifest-path client-py/Cargo.toml --out dist
+
+# A Debian package of the broker: dist/ave-broker_*.deb.
+deb:
+	@$(call wanted,dpkg-buildpackage:dpkg-dev dh:debhelper help2man:help2man)
+	cargo build --locked --release -p ave-broker
+	packaging/build-deb $(target)/release
+
+# Installs, upgrades and removes it in a clean Debian, which systemd boots in a container. Needs root.
+deb-test: deb
+	@$(call wanted,mmdebstrap:mmdebstrap systemd-nspawn:systemd-container)
+	packaging/try-deb dist/ave-broker_*.deb
+
+# Installs, if root may, the packages of programs that are missing: a list of PROGRAM:PACKAGE.
+wanted = missing=; for each in $(1); do \
+	  command -v $${each%:*} >/dev/null || missing="$$missing $${each\#*:}"; done; \
+	test -z "$$missing" || { \
+	  test "$$(id -u)" = 0 || { echo "please install:$$missing"; exit 1; }; \
+	  apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; }
 
 develop = VIRTUAL_ENV=$(abspath $(venv)) $(venv)/bin/maturin develop --locked --quiet --manifest-path client-py/Cargo.toml
 
