@@ -32,7 +32,7 @@ fn one(uid: &str, fault: &str) -> Value {
     json!({"type": "toaster", "uid": uid, "fault": fault})
 }
 
-fn plan(members: Value, pieces: &[(&str, &str)]) -> Plan {
+pub(crate) fn plan(members: Value, pieces: &[(&str, &str)]) -> Plan {
     let pieces: Value = pieces.iter().map(|(uid, fault)| one(uid, fault)).collect();
     Lab::plan()
         .broker(json!({"open_limit_s": 30}))
@@ -42,10 +42,10 @@ fn plan(members: Value, pieces: &[(&str, &str)]) -> Plan {
 }
 
 /// A session that holds one piece.
-struct Held {
-    _client: Peer,
-    session: Peer,
-    resource: Value,
+pub(crate) struct Held {
+    pub(crate) client: Peer,
+    pub(crate) session: Peer,
+    pub(crate) resource: Value,
 }
 
 impl Held {
@@ -53,10 +53,10 @@ impl Held {
         let mut client = lab.client();
         let granted = client.get(json!([profile]));
         let session = Peer::session_of(&granted);
-        Held { _client: client, session, resource: granted["resources"][0].clone() }
+        Held { client, session, resource: granted["resources"][0].clone() }
     }
 
-    fn toaster(lab: &Lab, uid: &str) -> Held {
+    pub(crate) fn toaster(lab: &Lab, uid: &str) -> Held {
         Held::of(lab, json!({"type": "toaster", "uid": uid}))
     }
 
@@ -68,19 +68,19 @@ impl Held {
         self.session.result_on(&self.resource, method, vargs)
     }
 
-    fn pid(&mut self) -> Pid {
+    pub(crate) fn pid(&mut self) -> Pid {
         let pid = self.result("where", json!([]))[1].as_i64().expect("a number");
         Pid::from_raw(i32::try_from(pid).expect("a process")).expect("a process")
     }
 }
 
 /// What happened to the drivers of a lab, in order.
-fn story(lab: &Lab) -> Vec<String> {
+pub(crate) fn story(lab: &Lab) -> Vec<String> {
     let story = fs::read_to_string(lab.home().join("story")).unwrap_or_default();
     story.lines().map(str::to_owned).collect()
 }
 
-fn runs(pid: Pid) -> bool {
+pub(crate) fn runs(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }

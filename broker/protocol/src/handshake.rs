@@ -10,6 +10,7 @@ mod credential;
 use std::fmt;
 
 use ave_profile::Value;
+use sha2::{Digest, Sha256};
 
 pub use answer::{Answer, KeyId, Verifier, named_answer, original_answer};
 pub use credential::Credential;
@@ -49,6 +50,11 @@ impl Secret {
     /// The text, for whoever has to send or keep it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// What a key can be looked up by: unlike the key itself, a comparison of it that ends early tells nothing.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ave_profile::{Generation, SessionId};
 use ave_protocol::handshake::{Answer, KeyId, Salt, Secret, Verifier};
@@ -62,6 +62,15 @@ pub(crate) struct ElderKey {
     pub(crate) gone: CancellationToken,
 }
 
+/// Who serves the session with a key.
+#[derive(Clone)]
+pub(crate) enum Server {
+    /// This process.
+    Ours(Arc<SessionHandle>),
+    /// An older one.
+    Elder(Arc<ElderKey>),
+}
+
 struct Account {
     name: String,
     verifier: Verifier,
@@ -73,6 +82,8 @@ pub(crate) struct Keys {
     accounts: Vec<Account>,
     sessions: RwLock<HashMap<SessionId, Arc<SessionHandle>>>,
     elders: RwLock<HashMap<SessionId, Arc<ElderKey>>>,
+    /// Sessions by the digests of their keys, until nothing is left of them.
+    by_key: Mutex<HashMap<[u8; 32], Server>>,
     trials: Arc<Semaphore>,
 }
 
@@ -86,6 +97,7 @@ impl Keys {
             accounts: accounts.into_iter().map(account).collect(),
             sessions: RwLock::default(),
             elders: RwLock::default(),
+            by_key: Mutex::default(),
             trials: Arc::new(Semaphore::new(DIGEST_TRIALS_MAX)),
         }
     }
@@ -97,18 +109,27 @@ impl Keys {
 
     /// From now on proxies of this session get in.
     pub(crate) fn admit(&self, handle: Arc<SessionHandle>) {
+        self.by_key().insert(handle.key.digest(), Server::Ours(handle.clone()));
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(handle.id, handle);
     }
 
-    /// From now on its key is worth nothing.
+    /// From now on its key is worth nothing, but whoever wants the session closed still finds it.
     pub(crate) fn revoke(&self, session: SessionId) {
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).remove(&session);
     }
 
-    /// The live session that has this key.
-    pub(crate) fn session_of(&self, key: &str) -> Option<Arc<SessionHandle>> {
-        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.values().find(|handle| handle.key.expose() == key).cloned()
+    /// Nothing is left of the session with this key.
+    pub(crate) fn forget(&self, key: &Secret) {
+        self.by_key().remove(&key.digest());
+    }
+
+    /// Who serves the session that has this key, and perhaps is closing.
+    pub(crate) fn server_of(&self, key: &Secret) -> Option<Server> {
+        self.by_key().get(&key.digest()).cloned()
+    }
+
+    fn by_key(&self) -> MutexGuard<'_, HashMap<[u8; 32], Server>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Knows the keys of sessions that older processes serve.
@@ -116,7 +137,9 @@ impl Keys {
         let mut elders = self.elders.write().unwrap_or_else(PoisonError::into_inner);
         for SessionKey { session, key, generation } in keys {
             let (verifier, gone) = (Verifier::new(&key), CancellationToken::new());
-            elders.insert(session, Arc::new(ElderKey { session, generation, key, verifier, gone }));
+            let elder = Arc::new(ElderKey { session, generation, key, verifier, gone });
+            self.by_key().insert(elder.key.digest(), Server::Elder(elder.clone()));
+            elders.insert(session, elder);
         }
     }
 
@@ -131,16 +154,10 @@ impl Keys {
         elders.values().map(key).collect()
     }
 
-    /// The session of an older process that has this key.
-    pub(crate) fn elder_of(&self, key: &str) -> Option<Arc<ElderKey>> {
-        let elders = self.elders.read().unwrap_or_else(PoisonError::into_inner);
-        elders.values().find(|elder| elder.key.expose() == key).cloned()
-    }
-
     /// A session of an older process has nothing left.
     pub(crate) fn forget_elder(&self, session: SessionId) {
         let gone = self.elders.write().unwrap_or_else(PoisonError::into_inner).remove(&session);
-        gone.into_iter().for_each(|elder| elder.gone.cancel());
+        gone.into_iter().for_each(|elder| self.part_from(&elder));
     }
 
     /// A process has gone, and all its sessions with it.
@@ -148,7 +165,12 @@ impl Keys {
         let mut elders = self.elders.write().unwrap_or_else(PoisonError::into_inner);
         elders
             .extract_if(|_, elder| elder.generation == generation)
-            .for_each(|(_, elder)| elder.gone.cancel());
+            .for_each(|(_, elder)| self.part_from(&elder));
+    }
+
+    fn part_from(&self, elder: &ElderKey) {
+        self.forget(&elder.key);
+        elder.gone.cancel();
     }
 
     /// The live session of this name.

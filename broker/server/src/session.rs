@@ -205,12 +205,18 @@ impl Session {
             return respond(reply, Ok(Answer::Granted(groups)));
         }
         let limit = Duration::from_secs(self.site.config.broker.open_limit_s);
+        let over = self.handle.over.clone();
         self.answering.spawn(async move {
             let late = || {
                 let kind = RefusalKind::Driver("Timeout".to_owned());
                 Err(Refusal::new(kind, format!("equipment did not open within {} s", limit.as_secs())))
             };
-            match timeout(limit, try_join_all(opening)).await.unwrap_or_else(|_| late()) {
+            let opened = tokio::select! {
+                biased;
+                () = over.cancelled() => Err(Refusal::session_closed()),
+                opened = timeout(limit, try_join_all(opening)) => opened.unwrap_or_else(|_| late()),
+            };
+            match opened {
                 Ok(_) => {
                     respond(reply, Ok(Answer::Granted(groups)));
                     None
@@ -309,6 +315,7 @@ impl Session {
             }
         }
         if self.ending.is_some() && self.pieces.is_empty() {
+            self.site.keys.forget(&self.handle.key);
             self.handle.closed.cancel();
         }
     }
@@ -376,6 +383,7 @@ impl Drop for Session {
         self.site.keys.revoke(self.handle.id);
         self.handle.cut.cancel();
         self.handle.connections.close();
+        self.site.keys.forget(&self.handle.key);
         self.handle.closed.cancel();
     }
 }

@@ -4,6 +4,7 @@ use ave_core::{Door, Event, Granted};
 use ave_profile::{BrokerId, Map, Profile, Refusal, RefusalKind, Value, Want, weighed};
 use ave_protocol::arguments::Bound;
 use ave_protocol::error::Fault;
+use ave_protocol::handshake::Secret;
 use ave_protocol::message::{Encoding, Reply};
 use tokio::time::timeout;
 use tracing::info;
@@ -11,6 +12,7 @@ use tracing::info;
 use super::broker::Client;
 use super::table::Method;
 use crate::connection::Outcome;
+use crate::keys::Server;
 use crate::limits::{CLOSE_WAIT, YIELD_WEIGHT_MAX};
 use crate::log::brief;
 use crate::session::SessionHandle;
@@ -89,18 +91,20 @@ pub(crate) async fn yield_resources(client: &Client, bound: Bound) -> Result<Val
 
 /// Ends the session with this key, and waits until its holder is cut off.
 pub(crate) async fn close_session(site: &Site, bound: Bound) -> Result<Value, Refusal> {
-    let key = bound.get("authkey");
-    if let Some(elder) = key.as_str().and_then(|key| site.keys.elder_of(key)) {
-        // The process that serves it ends it.
-        site.hub.tell(Event::SessionEnded { session: elder.session }).await;
-        let _ = timeout(CLOSE_WAIT, elder.gone.cancelled()).await;
-        return Ok(Value::Null);
+    let key = bound.get("authkey").as_str().map(|key| Secret::new(key.to_owned()));
+    match key.and_then(|key| site.keys.server_of(&key)) {
+        None => return Err(Refusal::new(RefusalKind::KeyError, "no session has this key")),
+        Some(Server::Ours(session)) => {
+            info!(session = %session.id, "closed by an administrator");
+            session.end();
+            session.wait_closed().await;
+        }
+        Some(Server::Elder(elder)) => {
+            // The process that serves it ends it.
+            site.hub.tell(Event::SessionEnded { session: elder.session }).await;
+            let _ = timeout(CLOSE_WAIT, elder.gone.cancelled()).await;
+        }
     }
-    let session = key.as_str().and_then(|key| site.keys.session_of(key));
-    let session = session.ok_or_else(|| Refusal::new(RefusalKind::KeyError, "no session has this key"))?;
-    info!(session = %session.id, "closed by an administrator");
-    session.end();
-    session.wait_closed().await;
     Ok(Value::Null)
 }
 
