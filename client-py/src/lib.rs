@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ave_client::{ClientError, Credential, Interrupt, Options};
-use ave_profile::{Profile, Value, Want};
+use ave_profile::{Map, Profile, Value, Want};
 use ave_protocol::arguments::Arguments;
 use ave_protocol::handshake::Secret;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{IntoPyDict, PyDict, PyTuple};
 
 use crate::error::raised;
 use crate::value::{dict_of, map_of, object_of, value_of};
@@ -44,6 +44,7 @@ impl Broker {
             reply_limit: limit,
             optimistic: true,
             interrupt: Some(ctrl_c()),
+            warned: Some(Arc::new(log_warning)),
             ..Options::default()
         };
         Ok(Broker(ave_client::Broker::new(address, credential, options)))
@@ -141,6 +142,20 @@ fn called<'py>(
 
 fn profiles_of(dicts: &[Bound<'_, PyDict>]) -> PyResult<Vec<Profile>> {
     dicts.iter().map(|dict| map_of(dict).map(Profile)).collect()
+}
+
+/// Passes a broker's warning on to the logger `ave`, its members as the record's `ave`. A handler that raises
+/// does not harm the call.
+fn log_warning(warning: &Map) {
+    let log = |py: Python<'_>| -> PyResult<()> {
+        let message = warning.get("message").and_then(Value::as_str).unwrap_or_default();
+        let logger = py.import("logging")?.call_method1("getLogger", ("ave",))?;
+        let extra = [("ave", dict_of(py, warning)?)].into_py_dict(py)?;
+        let keywords = [("extra", extra)].into_py_dict(py)?;
+        logger.call_method("warning", ("%s", message), Some(&keywords)).map(drop)
+    };
+    let logged = |py: Python<'_>| log(py).map_err(|error| error.write_unraisable(py, None));
+    let _ = Python::try_attach(logged); // no Python any more: the interpreter is going down
 }
 
 /// Gives up waiting when a signal's handler raises. Its exception waits in the thread's own state, where

@@ -111,8 +111,11 @@ impl Connection {
             return Err(ClientError::Refused);
         }
         let payload = self.read(&mut stream, self.options.reply_limit, self.limits.frame_bytes_max)?;
-        let reply = Reply::parse(&payload, &self.limits)?;
+        let (reply, warning) = Reply::parse_with(&payload, &self.limits)?;
         self.stream = Some(stream);
+        if let Some((warned, warning)) = self.options.warned.as_ref().zip(warning) {
+            warned(&warning);
+        }
         match reply {
             Reply::Result(value) => Ok(value),
             Reply::Plain(text) => Err(ClientError::Plain(text)),

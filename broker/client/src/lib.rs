@@ -32,5 +32,5 @@ pub use broker::Broker;
 pub use connection::Connection;
 pub use error::ClientError;
 pub use grant::{Allotment, Door, Grant};
-pub use options::{Interrupt, Options};
+pub use options::{Interrupt, Options, Warned};
 pub use proxy::{Liveness, Proxy};

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ave_profile::Map;
 use ave_protocol::message::Encoding;
 
 /// Asked while waiting, at least every 100 ms and whenever a signal arrives: true means give up.
 pub type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Hears what the broker says beside an answer: that a session will be ended, and when. Members `message`,
+/// `remaining_s`, and `type` and `identity` if it is about one piece. (Specification 3.6.)
+pub type Warned = Arc<dyn Fn(&Map) + Send + Sync>;
 
 /// How to connect and how long to wait. The default waits for ever and does not insist.
 #[derive(Clone, Default)]
@@ -23,6 +28,8 @@ pub struct Options {
     pub original_answer: bool,
     /// Can end every wait.
     pub interrupt: Option<Interrupt>,
+    /// Hears warnings.
+    pub warned: Option<Warned>,
 }
 
 impl Options {

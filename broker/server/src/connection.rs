@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 
+use ave_profile::Map;
 use ave_protocol::error::Fault;
 use ave_protocol::frame::{self, FrameError};
 use ave_protocol::handshake::{self, Answer, Salt};
@@ -67,6 +68,11 @@ pub(crate) trait Answering {
 
     /// The peer was silent for longer than that.
     fn silent(&self) {}
+
+    /// What a client that can read it is told beside the next answer.
+    fn warning(&self) -> Option<Map> {
+        None
+    }
 
     /// The peer has gone while its call is being answered. Whatever it held is given back now.
     fn lost(&self) {}
@@ -261,7 +267,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             return wire.flush().await;
         };
         if !silent {
-            put(wire, reply, encoding, site);
+            let warning = match encoding {
+                Encoding::MessagePack => answering.warning(),
+                Encoding::Json => None, // an original client, which would not expect it
+            };
+            put(wire, reply, warning.as_ref(), encoding, site);
             wire.flush().await?;
         } else {
             log_failure(reply);
@@ -281,11 +291,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 fn put<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     reply: &Reply,
+    warning: Option<&Map>,
     encoding: Encoding,
     site: &Site,
 ) {
     let before = wire.output().len();
-    reply.encode(encoding, wire.output());
+    reply.encode_with(warning, encoding, wire.output());
     if !wire.has_room_for_output() {
         info!(bytes = wire.output().len() - before, "no room for an answer");
         *wire.output() = BytesMut::from(&wire.output()[..before]); // with the answer goes its memory

@@ -191,7 +191,7 @@ impl HubHandle {
 }
 
 /// Waits until then; for ever, if there is no such moment.
-async fn at(moment: Option<Instant>) {
+pub(crate) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,

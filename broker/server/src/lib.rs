@@ -30,6 +30,7 @@ mod site;
 #[cfg(test)]
 mod testing;
 mod trial;
+mod usage;
 mod usb;
 mod wire;
 pub mod wiring;

@@ -1,6 +1,8 @@
 //! One granted piece: a task that opens its unit, makes one call at a time, and closes it, whatever
 //! happens in between.
 
+use std::sync::Arc;
+
 use ave_core::Granted;
 use ave_profile::Refusal;
 use ave_protocol::message::{Call, Reply};
@@ -11,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::drivers::fence::Pass;
 use crate::drivers::{Drivers, Unit};
 use crate::limits::CALLS_WAITING_MAX;
+use crate::usage::Usage;
 
 /// A call on its way to a piece. Nobody waits for the answer any more if its receiver is gone.
 pub(crate) struct PieceCall {
@@ -33,12 +36,13 @@ pub(crate) struct Piece {
 impl Piece {
     /// A piece, and the task that drives it, whose result is why the piece cannot be lent again.
     ///
-    /// `stop` ends the call that is being made without closing the piece yet; `opened` hears how
-    /// opening went.
+    /// `stop` ends the call that is being made without closing the piece yet; `usage` hears of calls, `opened`
+    /// how opening went.
     pub(crate) fn new(
         drivers: &Drivers,
         granted: Granted,
         stop: CancellationToken,
+        usage: Arc<Usage>,
         opened: oneshot::Sender<Result<(), Refusal>>,
     ) -> (Piece, impl Future<Output = Result<(), String>> + Send + use<>) {
         let (calls, incoming) = mpsc::channel(CALLS_WAITING_MAX);
@@ -53,7 +57,7 @@ impl Piece {
             let refused =
                 unit.as_ref().map_or_else(|refusal| Some(refusal.clone()), |unit| unit.failed_to_open());
             let _ = opened.send(refused.map_or(Ok(()), Err));
-            serve(&mut unit, &pass, incoming, &stop, &close).await;
+            serve(&mut unit, &pass, incoming, &usage, &stop, &close).await;
             close.cancelled().await;
             match (unit, pass.check()) {
                 (Ok(_), Err(over)) => Err(over.message), // it is not ours to close
@@ -78,6 +82,7 @@ async fn serve(
     unit: &mut OpenUnit,
     pass: &Pass,
     mut incoming: mpsc::Receiver<PieceCall>,
+    usage: &Usage,
     stop: &CancellationToken,
     close: &CancellationToken,
 ) {
@@ -89,7 +94,10 @@ async fn serve(
     };
     let calls = async {
         while let Some(PieceCall { call, reply }) = incoming.recv().await {
-            let _ = reply.send(answer(unit, pass, *call).await);
+            let in_use = usage.begin();
+            let answer = answer(unit, pass, *call).await;
+            drop(in_use); // before anybody knows that it is done
+            let _ = reply.send(answer);
         }
     };
     tokio::select! {
@@ -146,7 +154,8 @@ mod tests {
     /// A piece that is open, and the task that drives it.
     async fn open(drivers: &Drivers, number: u64) -> (Piece, tokio::task::JoinHandle<Result<(), String>>) {
         let (opened, opening) = oneshot::channel();
-        let (piece, drive) = Piece::new(drivers, granted(number), CancellationToken::new(), opened);
+        let (piece, drive) =
+            Piece::new(drivers, granted(number), CancellationToken::new(), Arc::default(), opened);
         let task = tokio::spawn(drive);
         opening.await.unwrap().unwrap();
         (piece, task)

@@ -1,8 +1,11 @@
 //! What one client holds: has granted pieces opened, passes calls on to them, has them closed whatever
 //! ends the session. Decides nothing: it obeys the hub and reports what it has done, once each.
 
+mod clock;
+mod closing;
 mod handle;
 mod links;
+mod warnings;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,17 +19,19 @@ use futures::future::{join_all, try_join_all};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::crowd::Lodging;
 use crate::gate;
-use crate::hub::{Answer, Order, Reply};
-use crate::limits::{CLOSE_PATIENCE, CLOSE_WAIT, ORDERS_MAX};
+use crate::hub::{Answer, Order, Reply, at};
+use crate::limits::{CLOSE_WAIT, ORDERS_MAX};
 use crate::piece::Piece;
 use crate::site::Site;
+use crate::usage::Usage;
 
+use clock::{Clock, Due};
 use handle::Question;
 pub(crate) use handle::{Held, SessionHandle};
 use links::{Links, Stuck};
@@ -45,6 +50,8 @@ pub(crate) struct Session {
     driven: HashMap<task::Id, Identity>,
     answering: JoinSet<Option<OpenFailure>>,
     links: Links,
+    clock: Clock,
+    usage: Arc<Usage>,
     stop_calls: CancellationToken,
     /// The pieces still to be closed, once the session is ending.
     ending: Option<VecDeque<Identity>>,
@@ -65,6 +72,8 @@ impl Session {
         let (orders_in, orders) = mpsc::channel(ORDERS_MAX);
         let (handle, questions) = SessionHandle::new(id, key);
         let handle = Arc::new(handle);
+        let usage = Arc::new(Usage::default());
+        let clock = Clock::new(site.config.broker.time_limits.clone(), usage.clone());
         let session = Session {
             site,
             handle: handle.clone(),
@@ -75,6 +84,8 @@ impl Session {
             driven: HashMap::new(),
             answering: JoinSet::new(),
             links: Links::default(),
+            clock,
+            usage,
             stop_calls: CancellationToken::new(),
             ending: None,
             closing: None,
@@ -98,6 +109,7 @@ impl Session {
         let (mut told, mut routed) = (false, true);
         let over = self.handle.over.clone();
         while self.ending.is_none() || !self.pieces.is_empty() || !self.answering.is_empty() {
+            let due = self.clock.next(Instant::now(), self.may_idle());
             tokio::select! {
                 order = self.orders.recv(), if routed => match order {
                     Some(order) => self.obey(order).await,
@@ -115,15 +127,41 @@ impl Session {
                     }
                 }
                 Some(ended) = self.links.ended() => self.link_ended(ended),
-                () = until(self.closing.as_ref().map(|(_, patience)| *patience)) => self.close_next().await,
+                () = at(self.closing.as_ref().map(|(_, patience)| *patience)) => self.close_next().await,
                 () = over.cancelled(), if !told && self.ending.is_none() => {
                     told = true;
                     self.site.hub.tell(Event::SessionEnded { session: self.id() }).await;
+                }
+                () = at(due), if !told && self.ending.is_none() => {
+                    self.time_passes();
                 }
             }
         }
         self.answer_the_rest().await;
         info!(session = %self.id(), "session closed");
+    }
+
+    /// Whether it holds something here that it could leave unused. What it does with another broker's piece is not
+    /// seen here.
+    fn may_idle(&self) -> bool {
+        self.pieces.values().any(|piece| !piece.close.is_cancelled()) && !self.links.hold_anything()
+    }
+
+    /// Some limit of time has come near, or is over.
+    fn time_passes(&mut self) {
+        let session = self.id();
+        for due in self.clock.due(Instant::now(), self.may_idle()) {
+            match due {
+                Due::Warning(warning) => {
+                    warn!(%session, "{warning}");
+                    self.handle.warnings.add(warning);
+                }
+                Due::Over(why) => {
+                    warn!(%session, why, "ends the session");
+                    self.handle.end_because(why);
+                }
+            }
+        }
     }
 
     /// What the hub had sent before it saw this end. Later orders it answers itself.
@@ -232,7 +270,9 @@ impl Session {
         let drivers = &self.site.drivers;
         let lazy = drivers.of(&granted.item.kind).lazy();
         let (opened, opening) = oneshot::channel();
-        let (piece, drive) = Piece::new(drivers, granted.clone(), self.stop_calls.clone(), opened);
+        let (piece, drive) =
+            Piece::new(drivers, granted.clone(), self.stop_calls.clone(), self.usage.clone(), opened);
+        self.clock.granted(&granted.item, Instant::now());
         let task = self.driving.spawn(drive);
         self.driven.insert(task.id(), granted.item.clone());
         self.pieces.insert(granted.item.clone(), piece);
@@ -268,6 +308,7 @@ impl Session {
             }
             Question::Call { item, call } => {
                 let Some(piece) = self.held(&item) else { return }; // the dropped reply says so
+                self.handle.warnings.withdraw(None);
                 let (call, text) = match piece.calls.try_send(call) {
                     Ok(()) => return,
                     Err(TrySendError::Full(call)) => (call, format!("too many calls are waiting for {item}")),
@@ -289,92 +330,6 @@ impl Session {
     fn held(&self, item: &Identity) -> Option<&Piece> {
         self.pieces.get(item).filter(|piece| self.ending.is_none() && !piece.close.is_cancelled())
     }
-
-    /// Cuts the session off from everybody, then closes its pieces one after the other; one that takes long does
-    /// not keep the next from being closed.
-    async fn end(&mut self, items: Vec<Identity>) {
-        if self.ending.is_some() {
-            return;
-        }
-        self.site.keys.revoke(self.id());
-        self.handle.over.cancel();
-        self.handle.cut.cancel();
-        self.handle.connections.close();
-        self.stop_calls.cancel();
-        self.links.hang_up().await;
-        self.ending = Some(items.into());
-        self.close_next().await;
-    }
-
-    async fn close_next(&mut self) {
-        self.closing = None;
-        while let Some(item) = self.ending.as_mut().and_then(VecDeque::pop_front) {
-            if self.close(item.clone()).await {
-                self.closing = Some((item, Instant::now() + CLOSE_PATIENCE));
-                return;
-            }
-        }
-        if self.ending.is_some() && self.pieces.is_empty() {
-            self.site.keys.forget(&self.handle.key);
-            self.handle.closed.cancel();
-        }
-    }
-
-    /// Has a piece closed. False if there is nobody who could, so that it is reported at once.
-    async fn close(&mut self, item: Identity) -> bool {
-        let outcome = match self.pieces.get(&item) {
-            None => Ok(()), // it was never opened
-            Some(Piece { failed: Some(reason), .. }) => Err(reason.clone()),
-            Some(piece) => {
-                piece.close.cancel();
-                return true;
-            }
-        };
-        self.report_closed(item, outcome).await;
-        false
-    }
-
-    async fn piece_closed(&mut self, done: Result<(task::Id, Result<(), String>), JoinError>) {
-        let (task, outcome) = match done {
-            Ok((task, outcome)) => (task, outcome),
-            Err(failed) => (failed.id(), Err("its driver panicked".to_owned())),
-        };
-        let Some(item) = self.driven.remove(&task) else { return };
-        match self.pieces.get_mut(&item) {
-            Some(piece) if !piece.close.is_cancelled() => {
-                warn!(session = %self.handle.id, %item, "its driver panicked");
-                piece.failed = outcome.err();
-            }
-            _ => {
-                let is_awaited = self.closing.as_ref().is_none_or(|(closing, _)| *closing == item);
-                self.report_closed(item, outcome).await;
-                if is_awaited {
-                    self.close_next().await;
-                }
-            }
-        }
-    }
-
-    async fn report_closed(&mut self, item: Identity, outcome: Result<(), String>) {
-        match &outcome {
-            Ok(()) => info!(session = %self.id(), %item, "closed"),
-            Err(reason) => warn!(session = %self.id(), %item, reason, "not closed"),
-        }
-        self.site.hub.tell(Event::Closed { session: self.id(), item: item.clone(), outcome }).await;
-        if let Some(piece) = self.pieces.remove(&item) {
-            piece.closed.cancel();
-        }
-    }
-
-    /// Answers with a refusal once everything is cut and closed, or has taken too long.
-    fn answer_when_closed(&mut self, reply: Option<Reply>, refusal: Refusal) {
-        let handle = self.handle.clone();
-        self.answering.spawn(async move {
-            handle.wait_closed().await;
-            respond(reply, Err(refusal));
-            None
-        });
-    }
 }
 
 /// Whatever ended the task, nobody gets in any more and nobody stays in.
@@ -385,14 +340,6 @@ impl Drop for Session {
         self.handle.connections.close();
         self.site.keys.forget(&self.handle.key);
         self.handle.closed.cancel();
-    }
-}
-
-/// Waits for this moment, if there is one.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) async fn get(
     match client.site.hub.get(session.id, want, random_u64(), via).await {
         Ok(groups) => Outcome::Answer(Reply::Result(shape(session, method, groups, encoding))),
         Err(refusal) => {
+            let refusal = client.explained(refusal);
             let (kind, why) = (brief(refusal.kind.as_str()), brief(&refusal.message));
             info!(session = %session.id, kind, why, "refused");
             Fault::from(refusal).into()

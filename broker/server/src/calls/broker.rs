@@ -94,6 +94,10 @@ impl Answering for Client {
         }
     }
 
+    fn warning(&self) -> Option<Map> {
+        self.session.get()?.warnings.next()
+    }
+
     fn lost(&self) {
         if let Some(session) = self.session.get() {
             session.end();
@@ -157,6 +161,14 @@ impl Client {
     /// Whether it may have a session: not if it has shown a key.
     pub(crate) fn is_anonymous(&self) -> bool {
         matches!(self.caller, Caller::Anonymous | Caller::Unknown)
+    }
+
+    /// The same, with the reason if the broker itself has ended the session.
+    pub(crate) fn explained(&self, refusal: Refusal) -> Refusal {
+        match self.session.get() {
+            Some(session) if refusal == Refusal::session_closed() => session.closed_refusal(),
+            _ => refusal,
+        }
     }
 
     fn may(&self, rights: Rights, method: Method) -> bool {
@@ -230,7 +242,7 @@ impl Client {
         };
         match result {
             Ok(value) => Outcome::Answer(Reply::Result(value)),
-            Err(refusal) => Fault::from(refusal).into(),
+            Err(refusal) => Fault::from(self.explained(refusal)).into(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use ave_core::Door;
-use ave_profile::{Identity, Profile, Refusal, Value};
+use ave_profile::{Identity, Map, Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
 use ave_protocol::error::Fault;
 use ave_protocol::message::{Call, Encoding, Envelope, Place, Reply};
@@ -33,6 +33,10 @@ static SIGNATURES: LazyLock<Vec<Signature>> = LazyLock::new(|| {
 });
 
 impl Answering for Proxy {
+    fn warning(&self) -> Option<Map> {
+        self.session.as_ref()?.warnings.next()
+    }
+
     async fn answer(&self, envelope: Envelope, encoding: Encoding) -> Outcome {
         let call = match envelope.check(Place::Session) {
             Ok(call) => call,

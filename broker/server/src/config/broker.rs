@@ -1,6 +1,8 @@
 //! `broker.json`: where the broker listens, what it announces, which equipment is wired together, which
 //! broker it works with.
 
+mod time_limits;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use super::file::{self, FileFault};
 use super::host;
 use super::stacks;
 use crate::keepalive::Keepalive;
+pub use time_limits::TimeLimits;
 
 /// The port of a broker that is not told another one.
 const PORT: u16 = 4000;
@@ -60,6 +63,8 @@ pub struct BrokerConfig {
     pub open_limit_s: u64,
     /// Seconds that another broker may be silent before it is given up.
     pub silence_limit_s: u64,
+    /// After which time a session is ended.
+    pub time_limits: TimeLimits,
     /// How a peer that has vanished is found out.
     pub keepalive: Keepalive,
     /// Where the kernel shows what is plugged into USB.
@@ -154,6 +159,7 @@ impl BrokerConfig {
                     integer(value, 1..=SILENCE_LIMIT_S_MAX)
                 })
                 .unwrap_or(SILENCE_LIMIT_S),
+            time_limits: members.time_limits(),
             keepalive: Keepalive::within(
                 members
                     .read("keepalive", ("<int>", "a number from 1 to 30"), |value| {

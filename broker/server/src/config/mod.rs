@@ -26,7 +26,7 @@ pub mod workspace;
 use adb_server::AdbServerConfig;
 pub use authkeys::AuthKeys;
 pub(crate) use broker::SILENCE_LIMIT_S_MAX;
-pub use broker::{BrokerConfig, Policy, Remote};
+pub use broker::{BrokerConfig, Policy, Remote, TimeLimits};
 pub use descriptors::Types;
 use devantech::DevantechConfig;
 pub use fault::{ConfigError, Fault, Severity};

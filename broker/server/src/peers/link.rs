@@ -38,6 +38,11 @@ impl Entries {
         self.lock().get(item).cloned()
     }
 
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Forgets a piece.
     pub(crate) fn remove(&self, item: &Identity) {
         self.lock().remove(item);

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ave_profile::{Identity, Map, SessionId};
+use ave_profile::{Identity, Map, Refusal, SessionId};
 use ave_protocol::handshake::{Answer, Salt, Secret, Verifier};
 use ave_protocol::message::{Call, Reply};
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::warnings::Warnings;
 use crate::limits::{CLOSE_WAIT, QUESTIONS_MAX};
 use crate::piece::PieceCall;
 
@@ -29,6 +30,10 @@ pub(crate) struct SessionHandle {
     pub(super) over: CancellationToken,
     /// Cancelled when its pieces are closed.
     pub(super) closed: CancellationToken,
+    /// What its client should know.
+    pub(crate) warnings: Warnings,
+    /// Why the broker itself has ended it.
+    why_ended: OnceLock<String>,
     address: OnceLock<(String, u16)>,
     questions: mpsc::Sender<Question>,
 }
@@ -45,6 +50,8 @@ impl SessionHandle {
             cut: CancellationToken::new(),
             over: CancellationToken::new(),
             closed: CancellationToken::new(),
+            warnings: Warnings::default(),
+            why_ended: OnceLock::new(),
             address: OnceLock::new(),
             questions,
         };
@@ -63,6 +70,21 @@ impl SessionHandle {
     /// Ends the session, from whatever state. Does not wait.
     pub(crate) fn end(&self) {
         self.over.cancel();
+    }
+
+    /// Ends the session for a reason that its client is told.
+    pub(super) fn end_because(&self, why: String) {
+        let _ = self.why_ended.set(why);
+        self.end();
+    }
+
+    /// What is answered to a client whose session has ended: with the reason, if the broker itself had one.
+    pub(crate) fn closed_refusal(&self) -> Refusal {
+        let mut refusal = Refusal::session_closed();
+        if let Some(why) = self.why_ended.get() {
+            refusal.message = format!("{}: {why}", refusal.message);
+        }
+        refusal
     }
 
     /// Waits until its connections are cut and its pieces closed, but not for long.

@@ -67,6 +67,11 @@ impl Links {
         self.ways.values().find_map(|way| way.entries.of(item))
     }
 
+    /// Whether anything is held somewhere else.
+    pub(super) fn hold_anything(&self) -> bool {
+        self.ways.values().any(|way| !way.entries.is_empty())
+    }
+
     /// What is being given back since this was asked last.
     pub(super) fn take_leaving(&mut self) -> Vec<CancellationToken> {
         std::mem::take(&mut self.leaving)

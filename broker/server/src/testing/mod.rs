@@ -9,6 +9,7 @@ mod mending;
 mod sessions;
 mod shares;
 mod strangers;
+mod time_limits;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -59,12 +60,12 @@ pub(crate) struct House {
 impl House {
     /// A broker with one piece for each (name, fault).
     pub(crate) async fn new(pieces: &[(&str, &str)]) -> House {
-        House::furnished(pieces, 4000, json!(null)).await
+        House::furnished(pieces, 4000, json!({})).await
     }
 
     /// A broker without equipment and with this rule about another broker.
     pub(crate) async fn with_remote(remote: Value) -> House {
-        House::furnished(&[], 4000, remote).await
+        House::furnished(&[], 4000, json!({"remote": remote})).await
     }
 
     /// A broker with these pieces that others reach over the loopback interface, and that asks whoever is at
@@ -72,18 +73,20 @@ impl House {
     async fn in_town(pieces: &[&str], forward: Option<u16>) -> House {
         let listener = gate::listen(([127, 0, 0, 1], 0).into(), Keepalive::within(30)).unwrap();
         let pieces: Vec<_> = pieces.iter().map(|name| (*name, "")).collect();
-        let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), json!(null)).await;
+        let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), json!({})).await;
         let target = forward.map(|port| Address::new("127.0.0.1", port));
         house.site.hub.tell(Event::ForwardSet { target }).await;
         tokio::spawn(gate::serve_broker(Arc::new(listener), house.site.clone()));
         house
     }
 
-    async fn furnished(pieces: &[(&str, &str)], port: u16, remote: Value) -> House {
+    /// A broker with these pieces and members of `broker.json`.
+    async fn furnished(pieces: &[(&str, &str)], port: u16, further: Value) -> House {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::new(home.path());
         std::fs::create_dir_all(paths.config()).unwrap();
-        let config = json!({"port": port, "host": "127.0.0.1", "remote": remote});
+        let mut config = json!({"port": port, "host": "127.0.0.1"});
+        config.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
         std::fs::write(paths.broker_json(), config.to_string()).unwrap();
         std::fs::write(paths.authkeys_json(), json!({"admin": ADMIN, "share": SHARE}).to_string()).unwrap();
         let workspace = json!({"root": "~/workspaces", "tools": {}});

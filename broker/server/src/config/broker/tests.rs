@@ -33,6 +33,21 @@ fn an_empty_object_is_a_configuration() {
     assert_eq!((config.open_limit_s, config.silence_limit_s), (3, 12)); // 12: a cut cable is noticed within 15 s
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.keepalive, Keepalive::within(30));
+    assert_eq!(config.time_limits, TimeLimits::default());
+}
+
+#[test]
+fn time_limits_are_seconds_for_idle_sessions_and_by_type_for_pieces() {
+    let config = accepted(json!({"idle_limit_s": 600, "hold_limit_s": {"handset": 3600, "relay": 1}}));
+    let TimeLimits { idle, hold } = config.time_limits;
+    assert_eq!(idle.map(|idle| idle.as_secs()), Some(600));
+    assert_eq!(
+        hold.iter().map(|(kind, limit)| (&**kind, limit.as_secs())).collect::<Vec<_>>(),
+        [("handset", 3600), ("relay", 1)]
+    );
+    let fault = refused(json!({"hold_limit_s": {"handset": 1, "toaster": 1}}));
+    assert_eq!(fault.message, "broker attribute \"hold_limit_s\" names an unknown type: toaster");
+    assert_eq!(fault.field, "hold_limit_s.toaster");
 }
 
 #[test]
@@ -80,6 +95,9 @@ fn every_invalid_member_has_its_message() {
         (json!({"silence_limit_s": 0}), "broker attribute \"silence_limit_s\" must be on the form", ""),
         (json!({"silence_limit_s": 301}), "broker attribute \"silence_limit_s\" must be on the form", ""),
         (json!({"keepalive": 0}), "broker attribute \"keepalive\" must be on the form", ""),
+        (json!({"idle_limit_s": 0}), "broker attribute \"idle_limit_s\" must be on the form", ""),
+        (json!({"hold_limit_s": 5}), "broker attribute \"hold_limit_s\" must be on the form", ""),
+        (json!({"hold_limit_s": {"relay": 0}}), "broker attribute \"hold_limit_s\" must be on the form", ""),
         (json!({"keepalive": 31}), "broker attribute \"keepalive\" must be on the form", ""),
         (json!({"silence_limit_s": 1.5}), "broker attribute \"silence_limit_s\" must be on the form", ""),
         (json!({"limits": {"values_max": 0}}), "broker attribute \"limits\" must be on the form", ""),
