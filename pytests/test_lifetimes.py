@@ -2,7 +2,9 @@
 
 import copy
 import gc
+import logging
 import pickle
+import sys
 import weakref
 
 import pytest
@@ -11,6 +13,7 @@ from ave.broker import Broker
 from ave.broker.exceptions import NoSuch, NotOwner
 from ave.exceptions import AveException
 from ave.network.exceptions import ConnectionClosed, ConnectionRefused
+from conftest import wait_for
 
 HANDSET, WORKSPACE = {"type": "handset"}, {"type": "workspace"}
 PAIR = ((HANDSET,), (WORKSPACE,))
@@ -164,3 +167,40 @@ def test_twenty_rounds_of_connect_allocate_disconnect_succeed(lab, admin):  # 77
             broker.get(HANDSET, {"type": "relay"}, WORKSPACE)
         lab.wait_until_free()
     assert admin.list_stacks() == stacks  # 131
+
+
+def test_a_script_is_warned_before_it_holds_something_for_too_long_and_hears_why_it_was_closed(start_lab, caplog):  # 224
+    start_lab(hold_limit_s={"workspace": 5})
+    with Broker() as broker:
+        workspace = broker.get({"type": "workspace"})
+        uid = workspace.get_profile()["uid"]
+        wait_for(lambda: workspace.get_profile() and caplog.records)
+        (record,) = caplog.records
+        assert (record.name, record.levelname) == ("ave", "WARNING")
+        assert record.getMessage().startswith(f"workspace {uid} is held for long (hold_limit_s = 5): the session ends in ")
+        assert record.ave["type"] == "workspace" and record.ave["identity"] == uid
+        assert record.ave["remaining_s"] in (0, 1)
+        with pytest.raises(ConnectionClosed):
+            wait_for(lambda: not workspace.get_profile())
+        why = f"^session closed: workspace {uid} was held for longer than hold_limit_s = 5$"
+        with pytest.raises(AveException, match=why):
+            broker.get({"type": "workspace"})
+
+
+def test_a_handler_of_the_log_that_raises_harms_no_call(start_lab, monkeypatch):
+    class Bad(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("no disk")
+
+    raised = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    start_lab(hold_limit_s={"workspace": 2})
+    bad = Bad()
+    logging.getLogger("ave").addHandler(bad)
+    try:
+        with Broker() as broker:
+            workspace = broker.get({"type": "workspace"})
+            wait_for(lambda: workspace.get_profile() and raised)
+    finally:
+        logging.getLogger("ave").removeHandler(bad)
+    assert isinstance(raised[0].exc_value, RuntimeError)

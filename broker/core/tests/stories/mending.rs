@@ -164,7 +164,7 @@ fn no_report_says_that_a_piece_is_broken_or_is_not() {
 }
 
 #[test]
-fn a_broken_piece_is_reset_again_and_again_after_longer_and_longer_pauses() {
+fn a_broken_piece_is_reset_again_and_again_after_longer_and_longer_pauses_226() {
     let lab = lab();
     let item = lab.breaks(h(), "stuck");
     for pause in [10, 20, 40, 80, 160, 320, 600, 600] {
