@@ -259,16 +259,22 @@ impl Core {
         }
     }
 
-    /// Turns away from everybody who is being asked for what somebody has granted meanwhile, and goes on.
+    /// Turns away from everybody who is being asked for what somebody has granted meanwhile, and goes on. With
+    /// the link goes all that was asked over it, and what has been granted over it.
     fn settle(&mut self, session: SessionId, mut asking: Asking, mut effects: Vec<Effect>) -> Vec<Effect> {
         let groups = &asking.groups;
         let useless = |ask: &Ask| ask.groups.iter().any(|group| groups[*group].granted.is_some());
-        let late: Vec<Ask> = asking.asks.extract_if(.., |_, ask| useless(ask)).map(|(_, ask)| ask).collect();
-        for ask in late {
+        let late = asking.asks.values().filter(|ask| useless(ask)).map(|ask| ask.peer.clone());
+        let late: BTreeSet<Address> = late.collect();
+        let unanswered = asking.asks.extract_if(.., |_, ask| late.contains(&ask.peer));
+        for ask in unanswered.map(|(_, ask)| ask).collect::<Vec<_>>() {
             self.release_reserved(session, &ask);
             asking.set_back(&ask, &Setback::Unreachable(format!("{} was slow", ask.peer)));
-            effects.push(Effect::HangUp { session, peer: ask.peer });
         }
+        if late.iter().any(|peer| self.holds_through(session, peer)) {
+            return self.give_up(session, asking, None);
+        }
+        effects.extend(late.into_iter().map(|peer| Effect::HangUp { session, peer }));
         self.try_others(session, asking, effects)
     }
 

@@ -142,6 +142,11 @@ impl Item {
         }
     }
 
+    /// It is collateral by stacks that are not there any more.
+    pub(crate) fn is_left_over(&self) -> bool {
+        self.collateral > 0 && self.stacks.is_empty()
+    }
+
     /// Nothing is left to remember of it.
     pub(crate) fn is_idle(&self) -> bool {
         self.known.is_none() && !self.is_taken() && self.collateral == 0 && self.stacks.is_empty()

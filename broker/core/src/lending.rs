@@ -24,12 +24,16 @@ impl Equipment {
     /// Takes a piece from a session that could not close it, and from everybody who would be next. What
     /// was collateral of it stays so.
     pub(crate) fn fail(&mut self, id: ItemId, session: SessionId, reason: String) {
-        self.change(id, |item| {
+        let known_before = self.change(id, |item| {
             let fault = item.fault.get_or_insert_default();
             (fault.reason, fault.failed) = (reason, 0);
-            let hold = item.holds.remove(&session);
-            fault.collateral.extend(hold.into_iter().flat_map(|hold| hold.collateral));
+            let collateral = item.holds.remove(&session).map(|hold| hold.collateral).unwrap_or_default();
+            let (known, new): (Vec<_>, Vec<_>) =
+                collateral.into_iter().partition(|other| fault.collateral.contains(other));
+            fault.collateral.extend(new);
+            known
         });
+        self.free_collateral(id, Some(known_before));
     }
 
     /// Says who has a piece, as its owner does.

@@ -43,11 +43,10 @@ impl Core {
         effects
     }
 
-    /// Whoever was resetting something has gone: it is reset anew.
+    /// Whoever was resetting something has gone, and with it its clock: all that is broken is reset anew.
     pub(crate) fn resume_resets(&mut self) -> Vec<Effect> {
-        let unattended = self.faults().filter(|(_, fault)| fault.retry_at.is_none());
-        let unattended: Vec<Identity> = unattended.map(|(item, _)| item.clone()).collect();
-        for item in unattended {
+        let broken: Vec<Identity> = self.faults().map(|(item, _)| item.clone()).collect();
+        for item in broken {
             self.plan_retry(&item, Some(self.now));
         }
         self.retry_resets()

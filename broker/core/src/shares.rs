@@ -152,12 +152,7 @@ impl Share {
             let id = self.equipment.intern(&kind, &item);
             self.set_taken(kinds, id, taken);
             heard.push(item.clone());
-            if *origin == Origin::default() {
-                self.origins.remove(&item);
-            } else if self.origins.get(&item) != Some(&origin) {
-                self.equipment.touched.push(item.clone());
-                self.origins.insert(item, origin);
-            }
+            self.set_origin(&item, origin);
         }
         for item in &gone {
             self.forget(kinds, item);
@@ -189,6 +184,15 @@ impl Share {
         }
         self.equipment.vanish(Source::Share, std::slice::from_ref(item));
         self.origins.remove(item);
+    }
+
+    fn set_origin(&mut self, item: &Identity, origin: Arc<Origin>) {
+        if *origin == Origin::default() {
+            self.origins.remove(item);
+        } else if self.origins.get(item) != Some(&origin) {
+            self.equipment.touched.push(item.clone());
+            self.origins.insert(item.clone(), origin);
+        }
     }
 
     fn set_taken(&mut self, kinds: &KindTable, id: ItemId, taken: Vec<Taken>) {
@@ -353,6 +357,10 @@ impl Shares {
         piece: SharedPiece,
     ) {
         let (Some(share), Some(item)) = (self.change(peer), kinds.identity(&piece.profile)) else { return };
+        let Some(kind) = kinds.get(&item.kind).filter(|kind| !kind.made_on_demand) else { return };
+        let id = share.equipment.intern(kind, &item);
+        share.set_taken(kinds, id, piece.taken.clone()); // as far as its share has said
+        share.set_origin(&item, piece.origin.clone());
         share.absent.insert(item.clone(), (until, piece));
         self.returns.insert((until, peer.clone(), item));
     }

@@ -45,6 +45,8 @@ struct Piece {
     known: Option<Known>,
     holds: Vec<Lent>,
     fault: Option<Broken>,
+    /// Its short form, if it is collateral by stacks that are not there any more.
+    written: Option<Arc<Profile>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -368,7 +370,7 @@ impl Equipment {
     fn pieces(&self) -> Vec<Piece> {
         let unlisted = self.items().filter(|(_, item)| item.known.is_none()).map(|(id, _)| id);
         let all = self.listed().chain(unlisted).map(|id| self.item(id));
-        let said = all.filter(|item| item.known.is_some() || item.is_taken());
+        let said = all.filter(|item| item.known.is_some() || item.is_taken() || item.is_left_over());
         said.map(|item| self.piece(item)).collect()
     }
 
@@ -382,6 +384,7 @@ impl Equipment {
             }),
             holds: item.holds.iter().map(|held| self.lent(held)).collect(),
             fault: item.fault.as_deref().map(|fault| self.broken(fault)),
+            written: item.written.clone().filter(|_| item.is_left_over()),
         }
     }
 
@@ -438,7 +441,8 @@ impl Equipment {
         let written =
             stacks.into_iter().map(|stack| stack.iter().map(|entry| Profile::clone(entry)).collect());
         self.set_stacks(kinds, written.collect());
-        for Piece { item, known, holds, fault, .. } in pieces {
+        let mut left_over = Vec::new();
+        for Piece { item, known, holds, fault, written } in pieces {
             let Some(kind) = kinds.get(&item.kind).filter(|kind| !kind.made_on_demand) else { continue };
             let id = self.intern(kind, &item);
             if let Some(known) = self.item_mut(id).known.as_mut().zip(known) {
@@ -455,6 +459,12 @@ impl Equipment {
                 self.set_fault(id, broken.restored(now, collateral));
             }
             self.forget_if_idle(id);
+            left_over.extend(written.map(|written| (item, written)));
+        }
+        for (item, written) in left_over {
+            if let Some(id) = self.id(&item) {
+                self.item_mut(id).written.get_or_insert(written);
+            }
         }
         Ok(())
     }

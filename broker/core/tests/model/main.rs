@@ -184,5 +184,5 @@ fn a_camera_for_two_that_looks_at_a_handset() {
         doors: vec![Door::Session],
         breaks: true,
     };
-    check(lab, 8_035);
+    check(lab, 7_683);
 }

@@ -1,6 +1,6 @@
 //! What is not here is asked for elsewhere. (Specification 5.6, 5.9, 6.7.)
 
-use ave_core::{Effect, Event, Report, Setback};
+use ave_core::{Effect, Event, Report, Setback, Source};
 use ave_profile::{BrokerId, Profile, Refusal, RefusalKind, RequestId, SessionId, Value, Want};
 use serde_json::json;
 use std::sync::Arc;
@@ -323,4 +323,19 @@ fn somebody_who_has_been_restarted_leaves_what_is_held_there_193_200() {
     let fourth = question(broker.is_set_back(&third, Setback::Restarting));
     assert_ne!(fourth.peer, third.peer);
     granted(broker.answers(&fourth, json!([[relay("b")]])), &[]);
+}
+
+#[test]
+fn what_was_asked_over_a_link_that_is_broken_is_not_waited_for() {
+    let mut broker = Broker::new(&[]).forwarding().share("far", &["a"]);
+    let mut asked = questions(broker.get(json!([[named("a")], [named("z")]])));
+    let (z, a) = (asked.pop().unwrap(), asked.pop().unwrap());
+    assert_eq!([&a.peer, &z.peer], [&at("far"), &at("far")], "by both its names");
+    let profiles = vec![Profile::of(relay("a"))];
+    broker.apply(Event::Reported { source: Source::File, profiles, request: None });
+    // a is here now, and the question for z goes with the link.
+    let (held, refusal) = refused(broker.is_slow(&a));
+    assert_eq!(held, ["a"]);
+    assert_eq!(refusal.to_string(), "Exit: Broker connection failed: far:4000 was slow");
+    assert!(broker.answers(&z, json!([[relay("z")]])).is_empty());
 }

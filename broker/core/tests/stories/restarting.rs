@@ -1,12 +1,15 @@
 //! A broker is restarted, or dies: the process that takes over knows what is lent. (Specification 7.1.)
 
-use ave_core::{Core, Event, Snapshot, SnapshotError, Source};
-use ave_profile::{BrokerId, Generation, Identity, KindTable, RefusalKind};
+use std::sync::Arc;
+
+use ave_core::{Core, Door, Event, Report, Snapshot, SnapshotError, Source};
+use ave_profile::{BrokerId, Generation, Identity, KindTable, Profile, RefusalKind, RequestId};
 use serde_json::json;
 
 use crate::asks::{handset, relay, w};
 use crate::client::assert_refused;
 use crate::lab::Lab;
+use crate::peers::{Broker, ID, SESSION, lent, named, question, relay as far, shared};
 
 fn lab() -> Lab {
     Lab::new()
@@ -159,4 +162,44 @@ fn a_snapshot_is_read_by_programs_of_its_version_only() {
     let core = Core::restore(none, BrokerId(3), snapshot).unwrap();
     core.check();
     assert!(core.equipment(None, None).is_empty());
+}
+
+#[test]
+fn what_was_broken_is_tried_anew_whenever_its_turn_would_have_been() {
+    let lab = lab();
+    lab.waits(3600);
+    let item = lab.breaks(handset("A"), "stuck");
+    lab.vanish(Source::File, std::slice::from_ref(&item));
+    let next = lab.restarts(1);
+    assert!(!next.is_resetting(), "it is not there");
+    let next = next.handset("A");
+    next.waits(10);
+    next.retries(&item, Ok(()));
+    assert_eq!(next.available(), ["B", "r1", "r2", "A"]);
+}
+
+#[test]
+fn collateral_of_stacks_that_are_gone_is_still_listed_after_a_restart() {
+    let lab = lab();
+    lab.client().get([handset("A")]).unwrap();
+    lab.set_stacks(Vec::new());
+    assert_eq!(lab.collateral(None), ["r1"]);
+    assert_same(&lab, &lab.restarts(1));
+}
+
+#[test]
+fn what_was_given_back_at_a_share_is_as_taken_as_the_share_says_in_a_snapshot_too() {
+    let mut broker = Broker::new(&[]);
+    let stack = [named("x"), named("y")];
+    let stacks = vec![stack.iter().map(|short| Arc::new(Profile::of(short.clone()))).collect()];
+    let changed = vec![shared(far("x")), shared(far("y"))];
+    broker.reports("s", 1, Report { changed, stacks: Some(stacks), ..Report::default() });
+    let question = question(broker.get(json!([[named("x")]])));
+    broker.answers(&question, json!([[far("x")]]));
+    broker.reports("s", 1, Report { changed: vec![lent(far("x"), &[named("y")])], ..Report::default() });
+    let (request, profiles) = (RequestId(9), vec![Profile::of(named("x"))]);
+    broker.apply(Event::Yielded { session: SESSION, request, door: Door::Broker, profiles });
+    let restored = Core::restore(KindTable::builtin(), ID, broker.core.snapshot()).unwrap();
+    assert_eq!(restored.available(None), broker.core.available(None));
+    assert_eq!(restored.fingerprint(), broker.core.fingerprint());
 }
