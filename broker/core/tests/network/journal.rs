@@ -58,8 +58,9 @@ impl Journal {
 
     /// Nothing of what a core knew was lost, but for what the older version cannot say.
     pub(crate) fn check(&self, core: &Core) {
-        let recovered = self.recover().fingerprint();
-        assert!(recovered == core.fingerprint() || self.version < Snapshot::NEWEST, "not what the core was");
+        let recovered = self.recover();
+        let same = recovered.fingerprint() == core.fingerprint() || self.version < Snapshot::NEWEST;
+        assert!(same, "recovered: {:#?}\ninstead of: {:#?}", recovered.snapshot(), core.snapshot());
     }
 
     /// What the core was when it died.

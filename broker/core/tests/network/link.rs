@@ -24,6 +24,8 @@ pub(crate) struct Link {
     pub(crate) wire: WireId,
     /// Whether the other broker has said that it is there.
     up: bool,
+    /// Whether it has answered anything.
+    used: bool,
     /// Whether groups are asked for one after the other.
     one_by_one: bool,
     /// What is on its way, then what waits.
@@ -54,19 +56,24 @@ impl World {
         self.later(pid, SLOW, Happening::Told(Event::PeerSlow { session, ask }));
         self.later(pid, ANSWER_LIMIT, Happening::AskTooLate { session, ask });
         if !self.session(pid, session).links.contains_key(peer) {
-            let to = self.site_at(peer);
-            let wire = self.dial(pid, to, Role::Link(session, peer.clone()));
-            let link = Link {
-                wire,
-                up: false,
-                one_by_one: self.brokers[pid].plan.is_original,
-                orders: VecDeque::new(),
-                busy: false,
-                entries: BTreeSet::new(),
-            };
-            self.session(pid, session).links.insert(peer.clone(), link);
+            self.connect(pid, session, peer);
         }
         self.order(pid, session, peer, Order::Ask { ask, groups, got: Vec::new(), via });
+    }
+
+    fn connect(&mut self, pid: Pid, session: SessionId, peer: &Address) {
+        let to = self.site_at(peer);
+        let wire = self.dial(pid, to, Role::Link(session, peer.clone()));
+        let link = Link {
+            wire,
+            up: false,
+            used: false,
+            one_by_one: self.brokers[pid].plan.is_original,
+            orders: VecDeque::new(),
+            busy: false,
+            entries: BTreeSet::new(),
+        };
+        self.session(pid, session).links.insert(peer.clone(), link);
     }
 
     /// `Effect::YieldAtPeer`
@@ -135,6 +142,7 @@ impl World {
             return self.go_on(pid, session, peer);
         }
         link.busy = false;
+        link.used |= !matches!(message, Message::Refused(_));
         link.entries.extend(items);
         match (link.orders.pop_front(), message) {
             (Some(Order::Ask { ask, groups, mut got, via }), Message::Got(more)) => {
@@ -146,14 +154,23 @@ impl World {
                 }
                 self.go_on(pid, session, peer);
             }
-            (Some(order @ Order::Ask { .. }), Message::Refused(refusal))
+            (Some(Order::Ask { ask, groups, got, via }), Message::Refused(refusal))
                 if refusal.kind == RefusalKind::Restarting =>
             {
-                link.orders.push_front(order);
+                let is_new = !std::mem::replace(&mut link.used, true);
+                let nothing_held = link.entries.is_empty();
                 self.seen.mark("a broker was asked that had a successor", true);
-                if let Some(link) = self.drop_link(pid, session, peer) {
-                    self.link_ends(pid, session, peer, link);
+                if nothing_held && !is_new {
+                    self.drop_link(pid, session, peer);
+                    self.connect(pid, session, peer);
+                    return self.order(pid, session, peer, Order::Ask { ask, groups, got, via });
                 }
+                self.seen.mark("a session kept what an older process had lent it", !nothing_held);
+                if !got.is_empty() {
+                    self.yield_at_peer(pid, session, peer, got.into_iter().flatten().collect());
+                }
+                self.say(pid, Event::PeerAnswered { session, ask, outcome: Err(Setback::Restarting) });
+                self.go_on(pid, session, peer);
             }
             (Some(Order::Ask { ask, groups, got, .. }), Message::Refused(mut refusal)) => {
                 if link.one_by_one {

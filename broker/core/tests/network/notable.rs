@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ave_core::{Effect, Event};
 
 /// All that is counted.
-const NOTABLE: [&str; 43] = [
+const NOTABLE: [&str; 44] = [
     "a broker did not answer in time",
     "a broker died while it was frozen",
     "a broker died",
@@ -33,6 +33,7 @@ const NOTABLE: [&str; 43] = [
     "a restart failed",
     "a restart waited for a reset",
     "a restart waited for other brokers",
+    "a session kept what an older process had lent it",
     "a session was ended for the loss of a link",
     "a share was dropped",
     "a slow broker made somebody else be asked",
