@@ -65,7 +65,7 @@ bench: setup
 
 # A minute for each target; SECONDS=600 for longer.
 fuzz:
-	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-broker --test fuzz
+	AVE_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked -p ave-protocol -p ave-core -p ave-broker --test fuzz
 	AVE_ORACLE_CASES=$$((300 * $(or $(SECONDS),60))) cargo test --locked -p ave-core --test oracle
 
 # Simulates SEEDS random networks of brokers, 100,000 if it is not set.

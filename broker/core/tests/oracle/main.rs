@@ -4,6 +4,7 @@
 
 mod brute;
 mod expected;
+mod heirs;
 mod history;
 mod lists;
 mod naive;

@@ -10,6 +10,7 @@ use ave_core::{Core, Effect, Event, Moment};
 use ave_profile::{BrokerId, Identity, Kind, KindTable, Profile, Refusal, RequestId, SessionId, Value, Want};
 use serde_json::json;
 
+use crate::heirs::Heirs;
 use crate::history::{Ask, Piece, Step};
 use crate::naive::Naive;
 use crate::notable::notable;
@@ -20,6 +21,7 @@ const CLIENTS: usize = 3;
 /// The core and the naive broker, and what the edges know.
 pub(crate) struct World {
     core: Core,
+    heirs: Heirs,
     naive: Naive,
     /// The session of each client.
     clients: [SessionId; CLIENTS],
@@ -40,6 +42,7 @@ impl World {
         let kinds = kinds();
         World {
             core: Core::new(kinds.clone(), BrokerId(1)),
+            heirs: Heirs::new(kinds.clone()),
             naive: Naive::new(kinds),
             clients: [SessionId(0); CLIENTS],
             orders: vec![],
@@ -176,7 +179,8 @@ impl World {
 
     fn apply(&mut self, event: Event) -> Result<(), String> {
         let expected = self.naive.apply(self.now, &event);
-        let mut effects = self.core.apply(self.now, event);
+        let mut effects = self.core.apply(self.now, event.clone());
+        self.heirs.follow(&self.core, self.now, &event, &effects)?;
         effects.retain(|effect| !matches!(effect, Effect::Warn { .. }));
         self.core.check();
         let same =
@@ -188,7 +192,9 @@ impl World {
             self.seen.extend(notable(&effect));
             self.carry_out(effect);
         }
-        self.compare_lists()
+        self.compare_lists(&self.core)?;
+        compare("deadline", self.naive.deadline(), self.core.deadline())?;
+        self.compare_lists(&self.heirs.newest)
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -209,13 +215,12 @@ impl World {
         }
     }
 
-    fn compare_lists(&self) -> Result<(), String> {
-        let (core, naive) = (&self.core, &self.naive);
+    fn compare_lists(&self, core: &Core) -> Result<(), String> {
+        let naive = &self.naive;
         let broken =
             |profile: &Arc<Profile>| Some((identity(profile), profile.get("broken")?.as_str()?.into()));
         let broken = core.equipment(None, None).iter().filter_map(broken).collect();
         compare("broken", naive.broken(), broken)?;
-        compare("deadline", naive.deadline(), core.deadline())?;
         let (workspaces, equipment): (Vec<_>, Vec<_>) = identities(core.equipment(None, None))
             .into_iter()
             .partition(|item| item.kind.as_ref() == "workspace");
