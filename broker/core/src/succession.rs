@@ -31,6 +31,11 @@ impl Core {
         self.succession.elders.get(&session).copied()
     }
 
+    /// The older processes that still serve sessions.
+    pub fn generations(&self) -> BTreeSet<Generation> {
+        self.succession.elders.values().copied().collect()
+    }
+
     /// Whether any request waits for other brokers: such a broker cannot be frozen yet.
     pub fn is_asking(&self) -> bool {
         self.sessions.values().any(|session| session.asking.is_some())

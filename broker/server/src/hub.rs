@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::drivers::Drivers;
 use crate::handover::Elders;
 use crate::handover::stillness::{Departure, Still, Stillness};
+use crate::journal::{Journal, Recorded};
 use crate::mending::Mending;
 use crate::peers::shares::{LinkEnd, Links};
 use crate::session::{Session, SessionHandle};
@@ -48,6 +49,8 @@ pub(crate) struct Order {
     /// Boxed, because a channel keeps room for 32 of these from the start.
     pub(crate) effect: Box<Effect>,
     pub(crate) reply: Option<Reply>,
+    /// What a grant has to wait for before it is carried out.
+    pub(crate) recorded: Option<Recorded>,
 }
 
 impl Order {
@@ -198,6 +201,14 @@ pub(crate) async fn at(moment: Option<Instant>) {
     }
 }
 
+/// Waits until a journal wants to begin anew; for ever, if there is none.
+async fn full(journal: Option<&Journal>) {
+    match journal {
+        Some(journal) => journal.full().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The hub, or the session that was to answer, has ended before it did.
 fn gone() -> Refusal {
     Refusal::session_closed()
@@ -206,6 +217,10 @@ fn gone() -> Refusal {
 /// Owns the core, the ways to the sessions, and the sessions' tasks.
 pub(crate) struct Hub {
     core: Core,
+    /// Where everything that happens is recorded; `None` in tests that have no home.
+    journal: Option<Journal>,
+    /// The journal wants to begin anew with the present state.
+    journal_full: bool,
     /// When this process began, by its own clock and by the core's, which goes on where the last one ended.
     began: (Instant, Moment),
     inbox: mpsc::Receiver<Inbound>,
@@ -233,6 +248,8 @@ impl Hub {
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         let (revisions, seen) = watch::channel(core.revision());
         let hub = Hub {
+            journal: None,
+            journal_full: false,
             began: (Instant::now(), core.now()),
             core,
             inbox,
@@ -249,6 +266,11 @@ impl Hub {
         };
         let (requests, links) = Default::default();
         (hub, HubHandle { inbox: sender, requests, revisions: seen, links })
+    }
+
+    /// The same hub, which records what happens.
+    pub(crate) fn recording(self, journal: Journal) -> Hub {
+        Hub { journal: Some(journal), ..self }
     }
 
     /// Serves until told to stop, then ends every session and serves on until all are closed.
@@ -283,6 +305,10 @@ impl Hub {
                 () = at(deadline) => {
                     self.apply(Event::DeadlineReached);
                 }
+                () = full(self.journal.as_ref()) => {
+                    self.journal_full = true;
+                    self.renew_journal();
+                }
                 Some((link, why)) = self.links.next() => {
                     self.take_what_is_waiting(stopping);
                     self.apply_because(Event::ShareLost { link }, why);
@@ -299,6 +325,17 @@ impl Hub {
             }
         }
         self.mending.stop().await;
+        if let Some(journal) = &mut self.journal {
+            journal.end().await;
+        }
+    }
+
+    /// Questions to other brokers are not part of the state that a new file begins with: they end first.
+    fn renew_journal(&mut self) {
+        if self.journal_full && !self.core.is_asking() {
+            self.journal_full = false;
+            self.journal.iter().for_each(|journal| journal.renew(self.core.clone()));
+        }
     }
 
     /// Breaks off what is being reset, and says what is known from then on.
@@ -308,7 +345,8 @@ impl Hub {
         let departures = self.stillness.begin();
         self.apply(Event::Frozen);
         let sessions = self.routes.values().map(|route| route.handle.clone()).collect();
-        let still = Still { snapshot: self.core.estate(), sessions, departures };
+        let journal = self.journal.as_ref().map(Journal::release);
+        let still = Still { snapshot: self.core.estate(), sessions, departures, journal };
         let _ = wanted.send(still); // whoever does not wait any more settles it
     }
 
@@ -317,6 +355,7 @@ impl Hub {
         let held_back = self.stillness.end(over);
         if !over {
             self.apply(Event::Thawed);
+            self.journal.iter().for_each(|journal| journal.resume(self.core.clone()));
         }
         for (item, request) in mem::take(&mut self.stillness.broken_off) {
             let outcome = Err("a restart came between".to_owned());
@@ -350,8 +389,13 @@ impl Hub {
             Inbound::Request(event, request, reply) if self.stillness.holds_back(&event) => {
                 self.stillness.hold_back(event, request, reply);
             }
-            Inbound::Request(event, request, reply) => {
+            Inbound::Request(mut event, request, reply) => {
                 self.pending.insert(request, reply);
+                if let Event::Asked { want, .. } = &mut event
+                    && let Some(refusal) = self.journal.as_ref().and_then(Journal::trouble)
+                {
+                    *want = Err(refusal);
+                }
                 self.apply(event);
             }
             Inbound::Open(..) if stopping => {}
@@ -398,15 +442,20 @@ impl Hub {
             }
         }
         let now = Moment(self.began.1.0 + self.began.0.elapsed());
+        let record = self.journal.as_ref().map(|_| Journal::record(now, &event));
         let effects = self.core.apply(now, event);
+        let grants = effects.iter().any(|effect| matches!(effect, Effect::Grant { .. }));
+        let journal = self.journal.as_ref().zip(record);
+        let mut recorded = journal.and_then(|(journal, record)| journal.write(record, grants));
         let revision = self.core.revision();
         self.revisions.send_if_modified(|seen| mem::replace(seen, revision) != revision);
         for effect in effects {
-            self.hand_out(effect, why);
+            self.hand_out(effect, why, &mut recorded);
         }
+        self.renew_journal();
     }
 
-    fn hand_out(&mut self, effect: Effect, why: &str) {
+    fn hand_out(&mut self, effect: Effect, why: &str, recorded: &mut Option<Recorded>) {
         match effect {
             Effect::Warn { message } => warn!("{message}"),
             Effect::Reported { request, outcome } => {
@@ -420,12 +469,13 @@ impl Hub {
             | Effect::Refuse { session, request, .. }
             | Effect::Yielded { session, request, .. } => {
                 let reply = self.pending.remove(&request);
-                self.order(session, Order { effect: Box::new(effect), reply });
+                let recorded = recorded.take_if(|_| matches!(effect, Effect::Grant { .. }));
+                self.order(session, Order { effect: Box::new(effect), reply, recorded });
             }
             Effect::AskPeer { session, .. }
             | Effect::YieldAtPeer { session, .. }
             | Effect::HangUp { session, .. } => {
-                self.order(session, Order { effect: Box::new(effect), reply: None });
+                self.order(session, Order { effect: Box::new(effect), reply: None, recorded: None });
             }
             Effect::CutLink { link } => self.links.cut(link),
             Effect::EndElder { generation, session } => self.elders.close(generation, session),
@@ -438,7 +488,7 @@ impl Hub {
                 if !items.is_empty() {
                     self.closing.entry(session).or_default().extend(items.iter().cloned());
                 }
-                self.order(session, Order { effect: Box::new(effect), reply: None });
+                self.order(session, Order { effect: Box::new(effect), reply: None, recorded: None });
             }
         }
     }

@@ -14,6 +14,7 @@ mod gate;
 mod handover;
 mod hub;
 mod inventory;
+mod journal;
 mod keepalive;
 mod keys;
 mod limits;

@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use crate::crowd::Lodging;
 use crate::gate;
 use crate::hub::{Answer, Order, Reply, at};
+use crate::journal::Recorded;
 use crate::limits::{CLOSE_WAIT, ORDERS_MAX};
 use crate::piece::Piece;
 use crate::site::Site;
@@ -173,9 +174,9 @@ impl Session {
     }
 
     async fn obey(&mut self, order: Order) {
-        let Order { effect, reply } = order;
+        let Order { effect, reply, recorded } = order;
         match *effect {
-            Effect::Grant { groups, .. } => self.open(groups, reply).await,
+            Effect::Grant { groups, .. } => self.open(groups, reply, recorded).await,
             Effect::Refuse { refusal, .. } if self.ending.is_some() => {
                 self.answer_when_closed(reply, refusal);
             }
@@ -221,9 +222,13 @@ impl Session {
         }
     }
 
-    /// Opens what was granted, and answers when all of it is open.
-    async fn open(&mut self, groups: Vec<Vec<Granted>>, reply: Option<Reply>) {
-        if let Err(refusal) = self.admit() {
+    /// Opens what was granted, once that is recorded, and answers when all of it is open.
+    async fn open(&mut self, groups: Vec<Vec<Granted>>, reply: Option<Reply>, recorded: Option<Recorded>) {
+        let recorded = match recorded {
+            Some(recorded) => recorded.wait().await,
+            None => Ok(()),
+        };
+        if let Err(refusal) = recorded.and_then(|()| self.admit()) {
             self.handle.end();
             return self.answer_when_closed(reply, refusal);
         }

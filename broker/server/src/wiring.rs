@@ -32,6 +32,7 @@ use crate::handover::take::{self, Inheritance};
 use crate::handover::{Elders, Phase, Reign, SessionKey};
 use crate::hub::Hub;
 use crate::inventory::Inventory;
+use crate::journal::{self, Journal, Opened, Origin, Place};
 use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
@@ -66,7 +67,7 @@ pub(crate) async fn serve(
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
     let Bench { drivers, watches, listers } = Bench::lay(&config, start).await?;
-    let Throne { listener, core, elders, keys, generation } = match start {
+    let Throne { listener, core, journal, before, elders, keys, generation } = match start {
         Start::Fresh => Throne::found(&config, opened)?,
         Start::After => Throne::inherit(&config, &post).await?,
     };
@@ -105,9 +106,9 @@ pub(crate) async fn serve(
         stop: stop.clone(),
         config: at_port(config, address.port()),
     });
-    let hub = tokio::spawn(hub.run(stop.clone()));
-    if let Some(elder) = elders.last() {
-        site.hub.tell(Event::Inherited { generation: elder.generation }).await;
+    let hub = tokio::spawn(hub.recording(journal).run(stop.clone()));
+    if let Some(before) = before {
+        succeed(&site, before, &elders).await?;
     }
     site.keys.inherit(keys);
     site.elders.attend(elders, &site).await;
@@ -170,7 +171,10 @@ pub(crate) async fn serve(
 struct Throne {
     listener: TcpListener,
     core: Core,
-    /// The older processes, the newest one last.
+    journal: Journal,
+    /// The process that `core` was the core of, if there was one.
+    before: Option<Generation>,
+    /// The older processes that are alive, the newest one last.
     elders: Vec<Elder>,
     /// The keys of their sessions.
     keys: Vec<SessionKey>,
@@ -193,8 +197,11 @@ impl Throne {
         if wanted.port() != 0 && found != wanted {
             warn!(%found, %wanted, "the service manager's socket is used, not \"listen\" and \"port\"");
         }
-        let core = Core::new(config.types.kinds().clone(), BrokerId(random_u64()));
-        Ok(Throne { listener, core, elders: Vec::new(), keys: Vec::new(), generation: Generation(1) })
+        let (kinds, place) = (config.types.kinds(), Place::new(config.paths.state()));
+        let Opened { core, journal, before, generation } =
+            journal::open(place, kinds, BrokerId(random_u64())).context("could not start")?;
+        let (elders, keys) = Default::default();
+        Ok(Throne { listener, core, journal, before, elders, keys, generation })
     }
 
     /// That of the broker which runs. All that can fail comes before the word that this process rules.
@@ -209,13 +216,19 @@ impl Throne {
             warn!("{kept}");
             say(format_args!("warning: {kept}"));
         }
-        let core = Core::restore(config.types.kinds().clone(), BrokerId(random_u64()), snapshot)
+        let (kinds, broker) = (config.types.kinds().clone(), BrokerId(random_u64()));
+        let core = Core::restore(kinds.clone(), broker, snapshot)
             .context("could not restart: what the running broker passes on")?;
         let generation = ancestry.generation();
+        let place = Place::new(config.paths.state());
+        let prepared = journal::prepare(place, Origin { kinds, broker, generation }, &core)
+            .context("could not restart: the journal")?;
         ancestry.ready().await.context("could not restart")?;
         post.take_over().context("could not restart: the PID file")?;
+        let journal = prepared.commit();
         let elders = ancestry.rule().await;
-        Ok(Throne { listener, core, elders, keys, generation })
+        let before = elders.last().map(|elder| elder.generation);
+        Ok(Throne { listener, core, journal, before, elders, keys, generation })
     }
 }
 
@@ -226,6 +239,19 @@ fn wanted(config: &Config) -> SocketAddr {
 fn at_port(mut config: Config, port: u16) -> Config {
     config.broker.port = port;
     config
+}
+
+/// Tells the core that it is this process's now. Of the older ones those that are not there are dead: what they
+/// had lent is reset before it is lent again. (Specification 3.4, 7.1.)
+async fn succeed(site: &Site, before: Generation, elders: &[Elder]) -> Result<()> {
+    site.hub.tell(Event::Inherited { generation: before }).await;
+    let mut lost = site.hub.look(Core::generations).await?;
+    lost.retain(|generation| elders.iter().all(|elder| elder.generation != *generation));
+    for generation in lost {
+        let reason = "it was in use when the broker died".to_owned();
+        site.hub.tell(Event::GenerationLost { generation, reason }).await;
+    }
+    Ok(())
 }
 
 /// Tells the core what this host has, and whom to ask for what it has not.

@@ -182,7 +182,7 @@ impl Giver {
         elders: &[Elder],
         version: u32,
     ) -> io::Result<Going> {
-        let Still { snapshot, sessions, departures } = self.freeze().await?;
+        let Still { snapshot, sessions, departures, journal } = self.freeze().await?;
         let generation = self.site.generation;
         channel.send(&Message::Begin { generation }, &[]).await?;
         for elder in elders {
@@ -199,6 +199,9 @@ impl Giver {
         channel.send(&Message::Estate, &[estate.as_fd(), self.listener.as_fd()]).await?;
         expect(channel, &Message::Ready).await?;
         let elder = ElderFile::take(&self.site.config.paths)?;
+        if let Some(journal) = journal {
+            journal.wait().await?;
+        }
         self.commit(channel, pid).await?;
         Ok((departures, elder))
     }

@@ -8,6 +8,7 @@ use ave_profile::{Identity, RequestId, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::hub::Reply;
+use crate::journal::Released;
 use crate::session::SessionHandle;
 
 /// What the process that takes over is told, in order.
@@ -26,6 +27,8 @@ pub(crate) struct Still {
     pub(crate) sessions: Vec<Arc<SessionHandle>>,
     /// What is closed from now on.
     pub(crate) departures: mpsc::UnboundedReceiver<Departure>,
+    /// Nothing is recorded any more, as soon as this says so.
+    pub(crate) journal: Option<Released>,
 }
 
 /// The hub's part in it.

@@ -1,0 +1,65 @@
+//! What the records of a journal say: first who wrote it, then the state at its beginning, then one event
+//! after the other. Events, states and identities hold no keys of sessions, so neither does a journal.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ave_core::{Event, Moment, Snapshot};
+use ave_profile::{BrokerId, Generation, Kind, KindTable};
+use serde::{Deserialize, Serialize};
+
+use super::Origin;
+
+/// The first record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// The version of the program that wrote it.
+    pub(crate) program: String,
+    /// When, in seconds since 1970.
+    pub(crate) written: u64,
+    pub(crate) broker: BrokerId,
+    pub(crate) generation: Generation,
+    /// The version of the state in the second record.
+    pub(crate) snapshot: u32,
+    /// The types that the events speak of.
+    kinds: Vec<Kind>,
+}
+
+impl Start {
+    /// The beginning of a journal that is written now.
+    pub(super) fn now(origin: &Origin) -> Start {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Start {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            written: since_1970.as_secs(),
+            broker: origin.broker,
+            generation: origin.generation,
+            snapshot: Snapshot::NEWEST,
+            kinds: origin.kinds.iter().map(|kind| Kind::clone(kind)).collect(),
+        }
+    }
+
+    /// The types that the events speak of.
+    pub(crate) fn kinds(&self) -> KindTable {
+        KindTable::new(self.kinds.iter().cloned())
+    }
+}
+
+/// The payload of any record but the second.
+pub(super) fn encode(entry: &impl Serialize) -> Vec<u8> {
+    rmp_serde::to_vec_named(entry).expect("what is recorded has names for members, and a Vec takes all of it")
+}
+
+/// The payload of an event's record.
+pub(super) fn encode_event(now: Moment, event: &Event) -> Vec<u8> {
+    encode(&(now, event))
+}
+
+/// The first record's content.
+pub(super) fn start_of(payload: &[u8]) -> Result<Start, rmp_serde::decode::Error> {
+    rmp_serde::from_slice(payload)
+}
+
+/// An event's record's content.
+pub(super) fn event_of(payload: &[u8]) -> Result<(Moment, Event), rmp_serde::decode::Error> {
+    rmp_serde::from_slice(payload)
+}
