@@ -124,7 +124,7 @@ impl JournalFile {
         match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.bytes, wanted - self.bytes) {
             Ok(()) => self.reserved = wanted,
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.reserved = u64::MAX, // not on this file system
-            Err(Errno::INTR) => {} // the next time, then
+            Err(Errno::INTR) => {}                                            // the next time, then
             Err(error) => return Err(error.into()),
         }
         Ok(())

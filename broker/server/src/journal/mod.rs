@@ -7,6 +7,8 @@ mod entry;
 mod file;
 mod record;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
@@ -22,10 +24,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-pub(crate) use file::Place;
 use file::JournalFile;
-pub(crate) use recovery::{Opened, Replay, open};
+use file::JournalFile;
+pub(crate) use file::Place;
 pub(crate) use record::End;
+pub(crate) use recovery::{Opened, Replay, open};
 use writer::{Message, Writer};
 
 /// How long a session waits for its grant to be recorded. Original clients allow 5 s for a reply.

@@ -90,11 +90,19 @@ impl<'f> Records<'f> {
             }
         };
         if magic != MAGIC {
-            return Err(Damage::new(0, "a journal", format_args!("a file that begins with {}", shown(magic))));
+            return Err(Damage::new(
+                0,
+                "a journal",
+                format_args!("a file that begins with {}", shown(magic)),
+            ));
         }
         let format = format.try_into().map_or(0, u32::from_le_bytes);
         if format != FORMAT {
-            return Err(Damage::new(MAGIC.len(), format!("a journal of format {FORMAT}"), format!("format {format}")));
+            return Err(Damage::new(
+                MAGIC.len(),
+                format!("a journal of format {FORMAT}"),
+                format!("format {format}"),
+            ));
         }
         Ok(Records { file, offset: HEADER_BYTES, end: None })
     }
@@ -128,7 +136,10 @@ impl<'f> Records<'f> {
             return Err(damage("the head of a record", shown(head)));
         }
         if length > PAYLOAD_BYTES_MAX {
-            return Err(damage(&format!("at most {PAYLOAD_BYTES_MAX} bytes"), format!("a record of {length}")));
+            return Err(damage(
+                &format!("at most {PAYLOAD_BYTES_MAX} bytes"),
+                format!("a record of {length}"),
+            ));
         }
         let next = self.offset + HEAD_BYTES + length;
         let payload = rest.get(HEAD_BYTES..HEAD_BYTES + length).ok_or_else(torn)?;
@@ -220,7 +231,10 @@ mod tests {
     #[test]
     fn a_foreign_file_is_said_to_be_one() {
         let said = |file: &[u8]| Records::of(file).unwrap_err().to_string();
-        assert_eq!(said(b"{\"a\":1, \"b\":2}"), r#"at byte 0: wanted a journal, found a file that begins with {\"a\":1, "#);
+        assert_eq!(
+            said(b"{\"a\":1, \"b\":2}"),
+            r#"at byte 0: wanted a journal, found a file that begins with {\"a\":1, "#
+        );
         assert_eq!(said(b""), "at byte 0: wanted the header of a journal, found 0 bytes");
         let mut other = journal(&THREE);
         other[8] = 2;

@@ -152,7 +152,8 @@ fn read(path: &Path) -> io::Result<Option<Result<Vec<u8>, Damage>>> {
     if !metadata.is_file() {
         return Ok(Some(Err(Damage::new(0, "a regular file", "something else of that name"))));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(JOURNAL_BYTES_MAX)).unwrap_or_default());
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(metadata.len().min(JOURNAL_BYTES_MAX)).unwrap_or_default());
     let file = File::open(path).map_err(named)?;
     file.take(JOURNAL_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(named)?;
     if bytes.len() as u64 > JOURNAL_BYTES_MAX {

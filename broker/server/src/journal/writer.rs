@@ -202,7 +202,10 @@ impl Writer {
             self.lose(&io::Error::other("the disk does not keep up"));
         }
         self.append(&records);
-        let outcome = self.shared.trouble().map_or(Ok(()), Err);
+        let outcome = match self.shared.trouble() {
+            None if self.released => Err("another process is taking over".to_owned()),
+            trouble => trouble.map_or(Ok(()), Err),
+        };
         for written in waiting {
             let _ = written.send(outcome.clone()); // its session may have ended
         }

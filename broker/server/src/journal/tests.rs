@@ -1,0 +1,225 @@
+//! Journals on a real disk: what is recorded is replayed, whatever happens to the file.
+
+use std::fs;
+use std::path::Path;
+
+use ave_core::Source;
+use ave_profile::{Profile, RequestId, SessionId, Want};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A broker and the journal of what happens to it.
+struct Recording {
+    folder: TempDir,
+    core: Core,
+    journal: Journal,
+}
+
+impl Recording {
+    fn new() -> Recording {
+        let folder = tempfile::tempdir().unwrap();
+        let Opened { core, journal, before } = open_in(folder.path());
+        assert_eq!(before, None);
+        Recording { folder, core, journal }
+    }
+
+    /// Lets something happen, and waits until it is recorded.
+    async fn happen(&mut self, event: Event) {
+        let now = Moment(self.core.now().0 + Duration::from_millis(1));
+        let record = Journal::record(now, &event);
+        self.core.apply(now, event);
+        self.journal.write(record, true).unwrap().wait().await.unwrap();
+    }
+
+    /// A piece is reported, and a session gets it.
+    async fn lend(&mut self, name: &str, session: u64) {
+        let (session, request) = (SessionId(session), RequestId(session));
+        self.happen(Event::SessionOpened { session }).await;
+        self.happen(reported(name, "")).await;
+        let want = Want::of_get(&[Profile::of(json!({"type": "wlan", "uid": name})).into()]);
+        self.happen(Event::Asked { session, request, want, nonce: 1, via: Vec::new() }).await;
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        Place::new(self.folder.path().to_owned()).current()
+    }
+
+    fn replayed(&self) -> Replay {
+        Replay::of(&fs::read(self.path()).unwrap()).unwrap()
+    }
+}
+
+fn reported(name: &str, text: &str) -> Event {
+    let profile = Profile::of(json!({"type": "wlan", "uid": name, "text": text}));
+    Event::Reported { source: Source::File, profiles: vec![profile], request: None }
+}
+
+fn open_in(folder: &Path) -> Opened {
+    open(Place::new(folder.to_owned()), &KindTable::builtin(), BrokerId(1)).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_replayed() {
+    let mut recording = Recording::new();
+    recording.lend("n1", 1).await;
+    recording.lend("n2", 2).await;
+    recording.happen(Event::SessionEnded { session: SessionId(1) }).await;
+    let replayed = recording.replayed();
+    assert_eq!(replayed.core.snapshot(), recording.core.snapshot());
+    assert_eq!((replayed.events, replayed.end, replayed.until), (7, End::Whole, recording.core.now()));
+    recording.journal.end().await;
+    let opened = open_in(recording.folder.path());
+    assert_eq!(opened.before, Some(Generation(1)));
+    assert_eq!(opened.core.snapshot(), recording.core.snapshot());
+}
+
+#[tokio::test]
+async fn a_journal_torn_at_any_byte_tells_what_happened_until_then() {
+    let mut recording = Recording::new();
+    let mut states = vec![recording.core.snapshot()];
+    recording.lend("n1", 1).await;
+    states.push(recording.core.snapshot());
+    recording.happen(Event::SessionEnded { session: SessionId(1) }).await;
+    let whole = fs::read(recording.path()).unwrap();
+    let mut replayed = 0;
+    for length in 0..whole.len() {
+        match Replay::of(&whole[..length]) {
+            Ok(replay) => {
+                replayed += 1;
+                assert!(!matches!(replay.end, End::Damaged(_)), "torn at {length}");
+                if replay.events == 3 {
+                    assert_eq!(replay.core.snapshot(), states[1], "torn at {length}");
+                }
+            }
+            Err(damage) => assert_eq!(replayed, 0, "torn at {length}: {damage}"),
+        }
+    }
+    assert!(replayed > 100);
+}
+
+#[tokio::test]
+async fn a_full_journal_begins_anew_and_nothing_is_lost_in_between() {
+    let mut recording = Recording::new();
+    recording.lend("n1", 1).await;
+    let text = "x".repeat(1 << 20);
+    for _ in 0..17 {
+        recording.happen(reported("n2", &text)).await;
+    }
+    timeout(Duration::from_secs(10), recording.journal.full()).await.unwrap();
+    recording.journal.renew(recording.core.clone());
+    let previous = Place::new(recording.folder.path().to_owned()).previous();
+    while !previous.exists() {
+        recording.happen(reported("n3", "short")).await;
+    }
+    recording.lend("n4", 4).await;
+    let replayed = recording.replayed();
+    assert_eq!(replayed.core.snapshot(), recording.core.snapshot());
+    assert!(recording.path().metadata().unwrap().len() < 4 << 20, "the new one is short");
+    assert_eq!(Replay::of(&fs::read(previous).unwrap()).unwrap().end, End::Whole);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_lent_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let obstacle = folder.path().join(format!("journal.new-{}", std::process::id()));
+    fs::create_dir(&obstacle).unwrap();
+    let Opened { mut core, journal, .. } = open_in(folder.path());
+    let trouble = journal.trouble().expect("it is not written").message;
+    assert!(trouble.starts_with("cannot lend: the journal ") && trouble.contains("directory"), "{trouble}");
+    let event = reported("n1", "");
+    let record = Journal::record(Moment::default(), &event);
+    let refusal = journal.write(record, true).unwrap().wait().await.unwrap_err();
+    assert_eq!(refusal.message, trouble);
+    core.apply(Moment::default(), event);
+    fs::remove_dir(&obstacle).unwrap();
+    timeout(Duration::from_secs(10), journal.full()).await.unwrap();
+    journal.renew(core.clone());
+    while journal.trouble().is_some() {
+        tokio::task::yield_now().await;
+    }
+    let replayed = Replay::of(&fs::read(folder.path().join("journal")).unwrap()).unwrap();
+    assert_eq!(replayed.core.snapshot(), core.snapshot());
+}
+
+#[tokio::test]
+async fn of_two_processes_one_writes() {
+    let mut recording = Recording::new();
+    recording.lend("n1", 1).await;
+    let place = Place::new(recording.folder.path().to_owned());
+    let origin = Origin { kinds: KindTable::builtin(), broker: BrokerId(1), generation: Generation(2) };
+    let prepared = prepare(place.clone(), origin.clone(), &recording.core).unwrap();
+    recording.journal.release().wait().await.unwrap();
+    let record = Journal::record(Moment::default(), &reported("n2", ""));
+    assert!(recording.journal.write(record, true).unwrap().wait().await.is_err(), "it has left its place");
+    let mut successor = prepared.commit();
+    assert_eq!(recording.replayed().start.generation, Generation(2));
+    successor.end().await;
+    recording.journal.resume(recording.core.clone());
+    recording.lend("n3", 3).await;
+    assert_eq!(recording.replayed().start.generation, Generation(1));
+    assert_eq!(recording.replayed().core.snapshot(), recording.core.snapshot());
+    drop(prepare(place, origin, &recording.core).unwrap());
+    assert_eq!(names(recording.folder.path()), ["journal", "journal.1"]);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_damaged_journal_counts_as_far_as_it_goes_and_is_set_aside() {
+    let mut recording = Recording::new();
+    recording.lend("n1", 1).await;
+    let state = recording.core.snapshot();
+    let length = fs::metadata(recording.path()).unwrap().len();
+    recording.lend("n2", 2).await;
+    recording.journal.end().await;
+    let mut bytes = fs::read(recording.path()).unwrap();
+    bytes[length as usize + 20] ^= 1;
+    fs::write(recording.path(), bytes).unwrap();
+    assert_eq!(open_in(recording.folder.path()).core.snapshot(), state);
+    let names = names(recording.folder.path());
+    assert!(names.iter().any(|name| name.starts_with("journal.damaged-")), "{names:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_journal_is_set_aside_and_the_one_before_it_counts() {
+    let spoil: [fn(&Path); 4] = [
+        |path| fs::write(path, "").unwrap(),
+        |path| fs::write(path, "something else, but long enough").unwrap(),
+        |path| fs::create_dir(path).unwrap(),
+        |path| {
+            let unknown = [&record::header()[..], &record::record(b"?").unwrap()].concat();
+            fs::write(path, unknown).unwrap();
+        },
+    ];
+    for spoil in spoil {
+        let mut recording = Recording::new();
+        recording.lend("n1", 1).await;
+        recording.journal.end().await;
+        let previous = Place::new(recording.folder.path().to_owned()).previous();
+        fs::rename(recording.path(), previous).unwrap();
+        spoil(&recording.path());
+        let opened = open_in(recording.folder.path());
+        assert_eq!(opened.core.snapshot(), recording.core.snapshot());
+        assert_eq!(opened.journal.trouble(), None);
+        let names = names(recording.folder.path());
+        assert!(names.iter().any(|name| name.starts_with("journal.damaged-")), "{names:?}");
+    }
+}
+
+#[test]
+fn only_a_few_damaged_journals_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..6 {
+        fs::write(folder.path().join("journal"), "?").unwrap();
+        drop(open_in(folder.path()));
+    }
+    let kept = names(folder.path()).iter().filter(|name| name.starts_with("journal.damaged-")).count();
+    assert_eq!(kept, 4);
+}
