@@ -8,6 +8,7 @@ use ave_core::Allocator;
 use ave_profile::Address;
 use tokio::time::timeout;
 
+use crate::journal;
 use crate::site::Site;
 
 /// How long the hub may take to say how it is. One that takes longer is the finding.
@@ -26,15 +27,17 @@ pub(crate) async fn describe(site: Arc<Site>) -> String {
             let pieces = core.equipment(None, Some(&Allocator::Share(share.clone()))).len();
             (share, pieces)
         };
-        (counts, core.allocations(None), core.shares().into_iter().map(pieces).collect::<Vec<_>>())
+        let shares: Vec<_> = core.shares().into_iter().map(pieces).collect();
+        (counts, core.allocations(None), shares, journal::fingerprint(core))
     });
-    let Ok(Ok((counts, allocations, shares))) = timeout(LOOK_LIMIT, look).await else {
+    let Ok(Ok((counts, allocations, shares, fingerprint))) = timeout(LOOK_LIMIT, look).await else {
         return "the hub does not answer\n".to_owned();
     };
     let mut text = String::new();
     for (name, count) in counts {
         let _ = writeln!(text, "{name}:\t{count}"); // a string takes everything
     }
+    let _ = writeln!(text, "Fingerprint:\t{fingerprint}");
     let _ = writeln!(text, "Allocated:\t{}", allocations.len());
     for profile in allocations {
         if let Some(item) = site.kinds.identity(&profile) {

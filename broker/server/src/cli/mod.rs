@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod lists;
 mod log_level;
+mod replay;
 mod reset;
 mod status;
 mod trial;
@@ -68,6 +69,9 @@ struct Cli {
     /// Read every configuration file and explain each fault
     #[arg(long)]
     check: bool,
+    /// Say what a journal comes to: who held what at its end, and what was broken
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
     /// Have a piece that is broken made fit to be lent again; return when that is done or has failed
     #[arg(long, value_name = "TYPE=IDENTITY")]
     reset: Option<String>,
@@ -77,7 +81,7 @@ struct Cli {
     /// Use this home instead of that of /etc/ave/user or your own
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// With --status, --list, --list-all, --list-types and --check: print JSON
+    /// With --status, --list, --list-all, --list-types, --check and --replay: print JSON
     #[arg(long)]
     json: bool,
     /// Run as root all the same (containers)
@@ -107,6 +111,7 @@ enum Action {
     ListTypes,
     TryDriver,
     Check,
+    Replay,
 }
 
 /// Does what the arguments say; `arguments` begins with the program's name.
@@ -169,6 +174,7 @@ impl Cli {
             (self.list_types, "--list-types", Action::ListTypes),
             (self.try_driver.is_some(), "--try-driver", Action::TryDriver),
             (self.check, "--check", Action::Check),
+            (self.replay.is_some(), "--replay", Action::Replay),
         ];
         let mut wanted = all.iter().filter(|(wanted, ..)| *wanted);
         match (wanted.next(), wanted.next()) {
@@ -181,6 +187,9 @@ impl Cli {
     }
 
     fn act(&self, action: Action) -> Outcome {
+        if let Some(journal) = self.replay.as_deref().filter(|_| action == Action::Replay) {
+            return replay::print(journal, self.json);
+        }
         let user = match self.home {
             Some(_) => None,
             None => User::read_if_any(Path::new(USER_FILE)).map_err(Failure::of)?,
@@ -221,6 +230,7 @@ impl Cli {
                 trial::try_driver(&paths, self.try_driver.as_deref().unwrap_or_default(), self.json)
             }
             Action::Check => check::print(&paths, self.json),
+            Action::Replay => Ok(()), // done above: it needs no home
         }
     }
 }

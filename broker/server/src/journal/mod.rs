@@ -17,18 +17,18 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ave_core::{Core, Event, Moment};
+use ave_core::{Core, Event, Moment, Snapshot};
 use ave_profile::{BrokerId, Generation, KindTable, Refusal};
+use md5::{Digest, Md5};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use file::JournalFile;
-use file::JournalFile;
 pub(crate) use file::Place;
 pub(crate) use record::End;
-pub(crate) use recovery::{Opened, Replay, open};
+pub(crate) use recovery::{Opened, Replay, open, read};
 use writer::{Message, Writer};
 
 /// How long a session waits for its grant to be recorded. Original clients allow 5 s for a reply.
@@ -234,6 +234,12 @@ impl Drop for Journal {
     fn drop(&mut self) {
         let _ = self.inbox.send(Message::End);
     }
+}
+
+/// What tells one state from another, as a broker says it of itself and a replay of its journal.
+pub(crate) fn fingerprint(core: &Core) -> String {
+    let state = core.snapshot().encode(Snapshot::NEWEST).unwrap_or_default();
+    Md5::digest(state).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cannot_lend(why: &str) -> Refusal {

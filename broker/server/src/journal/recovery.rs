@@ -140,7 +140,7 @@ fn taken_over(
 }
 
 /// The bytes of a journal, or what is there instead; `None` if nothing is.
-fn read(path: &Path) -> io::Result<Option<Result<Vec<u8>, Damage>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Result<Vec<u8>, Damage>>> {
     let named = |error: io::Error| {
         io::Error::new(error.kind(), format!("the journal {} cannot be read: {error}", path.display()))
     };
