@@ -8,6 +8,7 @@ mod bad_peers;
 mod checklist;
 mod collateral;
 mod command_line;
+mod crash;
 mod cutting_off;
 mod endings;
 mod envelope;

@@ -260,6 +260,12 @@ impl Lab {
         }
     }
 
+    /// A lab whose home is there already.
+    pub(crate) fn start_in(home: TempDir) -> Lab {
+        let (child, address, log) = start(home.path(), None);
+        Lab { home, child, address, log }
+    }
+
     /// A running lab with this equipment and these stacks.
     pub(crate) fn with(equipment: Value, stacks: Value) -> Lab {
         Lab::plan().equipment(equipment).broker(json!({"stacks": stacks})).start()

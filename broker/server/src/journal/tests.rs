@@ -20,7 +20,7 @@ struct Recording {
 impl Recording {
     fn new() -> Recording {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { core, journal, before } = open_in(folder.path());
+        let Opened { core, journal, before, .. } = open_in(folder.path());
         assert_eq!(before, None);
         Recording { folder, core, journal }
     }
