@@ -51,7 +51,7 @@ fn what_was_in_use_when_the_broker_died_is_clean_before_it_is_lent_again() {
     let lamp = json!({"type": "lamp", "uid": "l0"});
     let mut session = Peer::session_of(&client.get(json!([lamp])));
     assert!(soil(lab.home(), "l0"));
-    let relay = client.get(json!([{"type": "relay", "uid": "00099001.left"}]))["resources"][0].clone();
+    let relay = client.get(json!([{"type": "relay", "circuits": ["usb.pc.vcc"]}]))["resources"][0].clone();
     session.result_on(&relay, "set_circuit", json!(["usb.pc.vcc", false]));
     let workspace = client.get(json!([any("workspace")]))["resources"][0].clone();
     let workspace = session.result_on(&workspace, "get_path", json!([]));
