@@ -13,6 +13,7 @@ mod claims;
 mod client;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -108,6 +109,8 @@ struct Restarts {
     good: Vec<Span>,
     /// Those that were made to fail.
     bad: Vec<Span>,
+    /// At which step and how those failed, and how many did so.
+    failures: BTreeMap<String, usize>,
     generations_max: usize,
 }
 
@@ -198,7 +201,8 @@ fn report(seen: &Experience, made: &Restarts, pauses: Vec<Duration>, scale: Valu
     let quiet = seen.waits.iter().filter(is_quiet).map(|wait| wait.length()).collect();
     let commands = made.good.iter().map(|restart| restart.length()).collect();
     let count = json!({
-        "restarts": made.good.len(), "failed on purpose": made.bad.len(), "generations at once": made.generations_max,
+        "restarts": made.good.len(), "failed on purpose": made.bad.len(), "failures": made.failures,
+        "generations at once": made.generations_max,
     });
     for (what, figures) in [
         ("scale", scale),

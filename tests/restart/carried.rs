@@ -140,10 +140,16 @@ fn a_relay_that_is_held_is_switched_as_before_and_nothing_in_between_r4_r9() {
     lab.hand_over();
     lab.wait_available(&["00099001.right"]);
     assert_eq!((board.received(), board.relays() & 0b10), (vec![], 0), "nothing was switched");
+    // Each process switches its own relay of the one board.
+    let mut other = Client::of(&lab);
+    let right = other.lent_one(want("00099001.right"));
+    set(&right, false);
     set(&left, true);
-    assert_eq!(board.relays() & 0b10, 0b10);
+    assert_eq!(board.relays() & 0b1_0010, 0b0_0010);
     client.close();
-    lab.wait_available(&[UID, "00099001.right"]);
+    lab.wait_available(&[UID]);
+    assert_eq!(board.relays() & 0b1_0000, 0, "the other relay of the board was not reset");
+    assert!(right.is_usable());
 }
 
 #[test]
