@@ -1,6 +1,7 @@
 //! What administrators see and do of sessions that older processes serve, and how all generations end.
 
 use std::fs;
+use std::path::PathBuf;
 
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
@@ -77,7 +78,7 @@ fn a_closed_old_session_loses_the_tool_that_runs_for_it() {
     let workspace = client.lent_one(any("workspace"));
     let mut proxy = workspace.proxy();
     let path = proxy.result_on(&workspace.profile, "get_path", json!([]));
-    let path = std::path::PathBuf::from(path.as_str().expect("a path"));
+    let path = PathBuf::from(path.as_str().expect("a path"));
     proxy.ask(&workspace.profile, "run", json!([["sh", "-c", "touch begun; sleep 600"]]));
     wait_until("the tool runs", || path.join("begun").exists());
     lab.hand_over();
@@ -166,6 +167,27 @@ fn when_an_old_process_is_killed_its_pieces_are_reset_and_lent_again() {
     }
     assert_eq!(clients[1].0.refused(json!([only("h1")])), restarting());
     assert!(Client::of(&lab).lent_one(only("h1")).is_usable());
+}
+
+#[test]
+fn when_an_old_process_is_killed_its_tools_die_and_its_workspaces_are_deleted() {
+    let lab = Lab::of(&[], &[]);
+    let first = lab.serving();
+    let mut client = Client::of(&lab);
+    let workspace = client.lent_one(any("workspace"));
+    let mut proxy = workspace.proxy();
+    let path = proxy.result_on(&workspace.profile, "get_path", json!([]));
+    let path = PathBuf::from(path.as_str().expect("a path"));
+    proxy.ask(&workspace.profile, "run", json!([["sh", "-c", "echo $$ > pid; sleep 600"]]));
+    let pid = || fs::read_to_string(path.join("pid")).ok()?.trim().parse::<u32>().ok();
+    wait_until("the tool runs", || pid().is_some());
+    let tool = PathBuf::from(format!("/proc/{}", pid().expect("a number")));
+    lab.hand_over();
+    kill_process(first, Signal::KILL).expect("a process");
+    assert!(client.broker.ends() && proxy.ends());
+    wait_until("the tool is gone", || !tool.exists());
+    wait_until("the workspace is deleted", || !path.exists());
+    wait_until("nothing is lent", || lab.list("list_allocations_all").is_empty());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::restarting;
 use crate::plugins::python;
 use crate::sessions::both;
-use crate::support::{Bus, Client, Lab, Lent, any, only, wait_until, with};
+use crate::support::{Bus, Client, Lab, Lent, Peer, any, framed, only, request, wait_until, with};
 
 /// More than all buffers between a broker and a client that does not read.
 const LARGE_BYTES: usize = 24 << 20;
@@ -76,6 +76,49 @@ fn a_large_answer_arrives_whole_by_old_connections_and_new_ones() {
         lab.hand_over();
         assert!(late.reply().is_some_and(|reply| reply["result"] == json!(content)));
         assert!(workspace.is_usable());
+    }
+}
+
+#[test]
+fn a_call_right_behind_the_digest_reaches_an_old_session_however_long_it_is() {
+    let lab = Lab::of(&[], &[]);
+    let mut client = Client::of(&lab);
+    let workspace = client.lent_one(any("workspace"));
+    let (address, key) = workspace.door();
+    lab.hand_over();
+    for length in [1, 5_000, 60_000, 70_000, 1_000_000, 8_000_000] {
+        let mut proxy = Peer::challenged(address);
+        let content = "x".repeat(length);
+        let call = request("write_tempfile", workspace.profile.clone(), json!([content])).to_string();
+        proxy.send_raw(&[framed(&proxy.digest(&key)), framed(call.as_bytes())].concat());
+        let mut proxy = proxy.read_verdict();
+        assert!(proxy.authenticated, "{length} bytes");
+        let path = proxy.reply().expect("an answer")["result"].as_str().map(str::to_owned).expect("a path");
+        assert_eq!(fs::metadata(path).expect("a file").len(), length as u64);
+    }
+    assert_eq!(client.allocations(), [workspace.name]);
+}
+
+#[test]
+fn many_proxies_connect_to_an_old_session_at_once() {
+    let lab = Lab::of(&["h1"], &[]);
+    let mut client = Client::of(&lab);
+    let h1 = client.lent_one(only("h1"));
+    lab.hand_over();
+    lab.hand_over();
+    let proxies: Vec<_> = (0..200).map(|_| Peer::challenged(h1.at)).collect();
+    let (_, key) = h1.door();
+    let proxies: Vec<_> = proxies
+        .into_iter()
+        .map(|mut proxy| {
+            proxy.send(&proxy.digest(&key));
+            proxy
+        })
+        .collect();
+    for proxy in proxies {
+        let mut proxy = proxy.read_verdict();
+        assert!(proxy.authenticated);
+        assert_eq!(proxy.result_on(&h1.profile, "get_profile", json!([])), h1.profile);
     }
 }
 
@@ -165,7 +208,7 @@ fn a_handset_that_is_held_answers_as_before() {
     let mut client = Client::of(&lab);
     let handset = client.lent_one(want.clone());
     let mut used = handset.proxy();
-    let hello = |proxy: &mut crate::support::Peer| {
+    let hello = |proxy: &mut Peer| {
         let said: Value = proxy.result_on(&handset.profile, "shell", json!(["echo hello"]));
         said.as_str().is_some_and(|said| said.trim() == "hello")
     };
