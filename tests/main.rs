@@ -24,6 +24,7 @@ mod mending;
 mod original_peers;
 mod overload;
 mod plugins;
+mod relay_restarts;
 mod relays;
 mod restart;
 mod rights;

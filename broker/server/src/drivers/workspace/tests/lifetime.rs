@@ -1,6 +1,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use ave_profile::Profile;
+
 use super::*;
 
 #[tokio::test]
@@ -53,6 +55,28 @@ async fn a_taken_directory_or_an_odd_uid_is_refused() {
         let refusal = lab.driver.open(&granted).await.err().unwrap();
         assert!(refusal.message.starts_with(message), "{refusal}");
     }
+}
+
+#[test]
+fn a_sweep_is_waited_for_by_resets_and_by_nobody_else() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(1).build().unwrap().block_on(async {
+        let lab = Lab::new();
+        let left = lab.open().await;
+        let path = left.path.clone();
+        std::mem::forget(left);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || held.recv().is_err());
+        let sweeping = lab.driver.sweep();
+        assert!(path.exists() && !sweeping.is_finished());
+        let (item, known) = (Identity::new("workspace", "lab-0"), Profile::default());
+        let mut reset = Box::pin(lab.driver.reset(&item, &known));
+        assert!(futures::poll!(&mut reset).is_pending());
+        drop(release);
+        assert!(busy.await.unwrap());
+        reset.await.unwrap();
+        assert!(!path.exists() && sweeping.is_finished());
+    });
 }
 
 #[tokio::test]
