@@ -19,6 +19,13 @@ pub(crate) const LOGGED_CHARS_MAX: usize = 300;
 /// How many calls may wait at one piece, which makes one at a time.
 pub(crate) const CALLS_WAITING_MAX: usize = 64;
 
+/// How many threads the pieces of one session may keep busy at once with work on files: more than one disk can
+/// use, and far from all there are.
+pub(crate) const SESSION_THREADS_MAX: usize = 16;
+
+/// How many threads all of them may keep busy. The runtime has 512; the others are for what takes less long.
+pub(crate) const FILE_THREADS_MAX: usize = 448;
+
 /// How long an answer waits for pieces to be closed and connections to be cut; then it goes out anyway
 /// and closing goes on. Original clients allow 5 s for a reply.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ave_core::Granted;
 use ave_profile::Refusal;
 use ave_protocol::message::{Call, Reply};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -36,13 +36,14 @@ pub(crate) struct Piece {
 impl Piece {
     /// A piece, and the task that drives it, whose result is why the piece cannot be lent again.
     ///
-    /// `stop` ends the call that is being made without closing the piece yet; `usage` hears of calls, `opened`
-    /// how opening went.
+    /// `stop` ends the call that is being made without closing the piece yet; `usage` hears of calls; `turns` are
+    /// those of its session; `opened` hears how opening went.
     pub(crate) fn new(
         drivers: &Drivers,
         granted: Granted,
         stop: CancellationToken,
         usage: Arc<Usage>,
+        turns: Arc<Semaphore>,
         opened: oneshot::Sender<Result<(), Refusal>>,
     ) -> (Piece, impl Future<Output = Result<(), String>> + Send + use<>) {
         let (calls, incoming) = mpsc::channel(CALLS_WAITING_MAX);
@@ -54,6 +55,9 @@ impl Piece {
             let opening = timeout(driver.open_limit(), driver.open(&granted)).await;
             let stuck = opening.is_err();
             let mut unit = opening.unwrap_or_else(|_| Err(Refusal::exception(NEVER_OPENED)));
+            if let Ok(unit) = &mut unit {
+                unit.take_turns(&turns);
+            }
             let refused =
                 unit.as_ref().map_or_else(|refusal| Some(refusal.clone()), |unit| unit.failed_to_open());
             let _ = opened.send(refused.map_or(Ok(()), Err));

@@ -17,7 +17,7 @@ use ave_protocol::handshake::Secret;
 use ave_protocol::message::Reply as Message;
 use futures::future::{join_all, try_join_all};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::crowd::Lodging;
 use crate::gate;
 use crate::hub::{Answer, Order, Reply, at};
 use crate::journal::Recorded;
-use crate::limits::{CLOSE_WAIT, ORDERS_MAX};
+use crate::limits::{CLOSE_WAIT, ORDERS_MAX, SESSION_THREADS_MAX};
 use crate::piece::Piece;
 use crate::site::Site;
 use crate::usage::Usage;
@@ -54,6 +54,8 @@ pub(crate) struct Session {
     clock: Clock,
     usage: Arc<Usage>,
     stop_calls: CancellationToken,
+    /// Whose turn it is, among its pieces, to keep a thread busy.
+    turns: Arc<Semaphore>,
     /// The pieces still to be closed, once the session is ending.
     ending: Option<VecDeque<Identity>>,
     /// The one that is being closed, and until when the others wait for it.
@@ -88,6 +90,7 @@ impl Session {
             clock,
             usage,
             stop_calls: CancellationToken::new(),
+            turns: Arc::new(Semaphore::new(SESSION_THREADS_MAX)),
             ending: None,
             closing: None,
             _lodging: lodging,
@@ -275,8 +278,8 @@ impl Session {
         let drivers = &self.site.drivers;
         let lazy = drivers.of(&granted.item.kind).lazy();
         let (opened, opening) = oneshot::channel();
-        let (piece, drive) =
-            Piece::new(drivers, granted.clone(), self.stop_calls.clone(), self.usage.clone(), opened);
+        let (stop, usage, turns) = (self.stop_calls.clone(), self.usage.clone(), self.turns.clone());
+        let (piece, drive) = Piece::new(drivers, granted.clone(), stop, usage, turns, opened);
         self.clock.granted(&granted.item, Instant::now());
         let task = self.driving.spawn(drive);
         self.driven.insert(task.id(), granted.item.clone());

@@ -3,6 +3,7 @@
 mod control;
 pub(crate) mod elders;
 mod hickup;
+mod inherited;
 mod log_file;
 mod logging;
 mod pid_file;
@@ -39,6 +40,7 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// over from the one that runs.
 pub(crate) fn foreground(paths: &Paths, detached: bool, successor: bool) -> Outcome {
     let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
+    inherited::close_inherited();
     if detached {
         leave_terminal().map_err(could_not)?;
     }

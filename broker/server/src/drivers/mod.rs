@@ -26,6 +26,7 @@ use ave_core::Granted;
 use ave_profile::{Identity, Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
 use rustix::process::Pid;
+use tokio::sync::Semaphore;
 
 use self::fence::{Fence, Pass};
 use self::place::Sweep;
@@ -92,6 +93,9 @@ pub trait Unit: Send {
     fn failed_to_open(&self) -> Option<Refusal> {
         None
     }
+
+    /// Whose turn it is, among the pieces of one session, to do what keeps a thread busy.
+    fn take_turns(&mut self, _turns: &Arc<Semaphore>) {}
 
     /// Makes one call of [`Unit::methods`], its arguments already bound to the parameters.
     ///

@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use ave_core::Granted;
 use ave_profile::{Identity, Profile, Refusal};
 use ave_protocol::arguments::Signature;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +41,7 @@ use self::unit::WorkspaceUnit;
 pub(super) use self::unit::methods;
 use super::{Driver, Unit, arguments};
 use crate::config::workspace::WorkspaceConfig;
+use crate::limits::FILE_THREADS_MAX;
 
 /// Makes workspaces on this host.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct WorkspaceDriver {
     home: PathBuf,
     marks: PathBuf,
     sweeping: TaskTracker,
+    /// Those that work on files may keep busy.
+    threads: Arc<Semaphore>,
 }
 
 impl WorkspaceDriver {
@@ -56,7 +60,8 @@ impl WorkspaceDriver {
         let marks = home.join(".ave/state/workspaces");
         let sweeping = TaskTracker::new();
         sweeping.close();
-        WorkspaceDriver { config: Arc::new(config), home: home.to_owned(), marks, sweeping }
+        let threads = Arc::new(Semaphore::new(FILE_THREADS_MAX));
+        WorkspaceDriver { config: Arc::new(config), home: home.to_owned(), marks, sweeping, threads }
     }
 
     /// Begins to kill and remove what dead brokers of this home left behind, and nothing else. Its end can be
@@ -78,7 +83,8 @@ impl Driver for WorkspaceDriver {
         let directory = directory.map_err(Refusal::exception)?;
         let mut profile = (*granted.known).clone();
         profile.0.insert("uid".into(), granted.item.value.as_ref().into());
-        Ok(Box::new(WorkspaceUnit::new(directory, profile, Arc::clone(&self.config), &self.home)))
+        let (config, threads) = (Arc::clone(&self.config), self.threads.clone());
+        Ok(Box::new(WorkspaceUnit::new(directory, profile, config, &self.home, threads)))
     }
 
     fn methods(&self) -> &[Signature] {

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use ave_profile::{Profile, Refusal, Value};
 use ave_protocol::arguments::{Bound, Signature};
+use tokio::sync::Semaphore;
 
 use super::arguments::Take;
 use super::calls::shown;
@@ -84,6 +85,7 @@ impl WorkspaceUnit {
         profile: Profile,
         config: Arc<WorkspaceConfig>,
         home: &Path,
+        threads: Arc<Semaphore>,
     ) -> WorkspaceUnit {
         let root = directory.path().to_owned();
         let tools = Tools::new(&root, home);
@@ -91,7 +93,7 @@ impl WorkspaceUnit {
         WorkspaceUnit {
             config,
             profile,
-            work: FileWork::new(Ground::new(root)),
+            work: FileWork::new(Ground::new(root), threads),
             tools,
             flocker,
             directory: Some(directory),
@@ -119,6 +121,10 @@ impl WorkspaceUnit {
 impl Unit for WorkspaceUnit {
     fn methods(&self) -> &[Signature] {
         &METHODS
+    }
+
+    fn take_turns(&mut self, turns: &Arc<Semaphore>) {
+        self.work.take_turns(turns);
     }
 
     async fn call(&mut self, method: &str, mut arguments: Bound) -> Result<Value, Refusal> {
