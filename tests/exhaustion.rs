@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Lab, Peer, any, command, only, raised, wait_until};
+use crate::support::{Lab, Peer, any, command, names, only, raised, wait_until};
 
 #[test]
 fn without_descriptors_nothing_is_lent_wrongly_and_nobody_is_lost() {
@@ -47,6 +47,50 @@ fn without_descriptors_nothing_is_lent_wrongly_and_nobody_is_lost() {
         1,
         "told once, however often it was tried: {log}"
     );
+}
+
+#[test]
+fn without_descriptors_no_session_gets_a_port() {
+    let lab = Lab::having(&["h1"]).session_ports().start();
+    let (mut wanting, mut admin) = (lab.client(), lab.admin());
+    wanting.result("get_version", json!([]));
+    admin.result("get_version", json!([]));
+    let plenty = lab.descriptors() + 100;
+    lab.limit_descriptors(3);
+    let (_, message) = wanting.get_refused(json!([only("h1")]));
+    assert!(message.starts_with("cannot open a port for the session: Too many open files"), "{message}");
+    assert_eq!(names(&admin.result("list_available", json!([]))), ["h1"], "nothing is lent");
+    lab.limit_descriptors(plenty);
+    lab.client().get(json!([only("h1")]));
+    let log = lab.stop();
+    assert!(
+        !log.contains("a port of session_ports cannot be used"),
+        "one port is no worse than another: {log}"
+    );
+}
+
+#[test]
+fn without_processes_a_tool_is_refused_and_the_next_one_runs() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("SKIPPED: only root can be somebody else, who has no processes left");
+    }
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let launcher = format!("chown -R 65534:65534 \"$0\" && exec setpriv {} \"$@\"", nobody.join(" "));
+    let lab = Lab::plan().launched_by(&launcher).start();
+    let limit = |processes: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(nobody).args(["prlimit", "--pid", &lab.pid().to_string(), processes]);
+        assert!(command.status().expect("a process").success(), "the limit is set");
+    };
+    let mut holder = lab.client();
+    let got = holder.get(json!([any("workspace")]));
+    let (mut proxy, workspace) = (Peer::session_of(&got), &got["resources"][0]);
+    proxy.result_on(workspace, "run", json!([["true"]]));
+    limit("--nproc=1:");
+    let (kind, message) = raised(&proxy.call_on(workspace, "run", json!([["true"]])));
+    assert!(kind == "RunError" && message.contains("Resource temporarily unavailable"), "{kind}: {message}");
+    limit("--nproc=10000:");
+    proxy.result_on(workspace, "run", json!([["true"]]));
 }
 
 #[test]

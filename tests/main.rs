@@ -6,6 +6,7 @@ mod allocation;
 mod attack;
 mod bad_peers;
 mod checklist;
+mod clock;
 mod collateral;
 mod command_line;
 mod crash;

@@ -158,8 +158,9 @@ mod tests {
     /// A piece that is open, and the task that drives it.
     async fn open(drivers: &Drivers, number: u64) -> (Piece, tokio::task::JoinHandle<Result<(), String>>) {
         let (opened, opening) = oneshot::channel();
+        let turns = Arc::new(Semaphore::new(1));
         let (piece, drive) =
-            Piece::new(drivers, granted(number), CancellationToken::new(), Arc::default(), opened);
+            Piece::new(drivers, granted(number), CancellationToken::new(), Arc::default(), turns, opened);
         let task = tokio::spawn(drive);
         opening.await.unwrap().unwrap();
         (piece, task)

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ave_profile::Refusal;
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -36,7 +37,7 @@ impl Ports {
     /// Listens on the first port that nobody uses.
     ///
     /// # Errors
-    /// `no free port available` if there is none.
+    /// `no free port available` if there is none; what the system says if it would say so of any port.
     pub(crate) fn open(&self) -> Result<(TcpListener, PortLease), Refusal> {
         let tries = self.free().len();
         for _ in 0..tries {
@@ -44,6 +45,9 @@ impl Ports {
             let lease = PortLease { ports: self.clone(), port };
             match gate::listen(SocketAddr::new(self.listen, port), self.keepalive) {
                 Ok(listener) => return Ok((listener, lease)),
+                Err(error) if error.raw_os_error().is_some_and(is_of_any_port) => {
+                    return Err(Refusal::exception(format!("cannot open a port for the session: {error}")));
+                }
                 Err(error) => warn!(port, %error, "a port of session_ports cannot be used"),
             }
         }
@@ -53,6 +57,12 @@ impl Ports {
     fn free(&self) -> std::sync::MutexGuard<'_, VecDeque<u16>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the next port would do no better: the process or the system is out of something.
+fn is_of_any_port(error: i32) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    shortages.iter().any(|shortage| shortage.raw_os_error() == error)
 }
 
 impl PortLease {

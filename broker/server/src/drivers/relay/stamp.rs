@@ -15,11 +15,15 @@ impl Stamp {
     pub(super) fn now() -> Stamp {
         static LATEST: AtomicI64 = AtomicI64::new(0);
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
-        let later = |latest: i64| clock.max(latest + 1);
-        let advance = |latest| Some(later(latest));
+        let advance = |latest| Some(after(latest, clock));
         let (Ok(before) | Err(before)) = LATEST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
-        Stamp(later(before))
+        Stamp(after(before, clock))
     }
+}
+
+/// What the clock shows, or the next moment after the latest.
+fn after(latest: i64, clock: i64) -> i64 {
+    clock.max(latest + 1)
 }
 
 /// `[year, month, day, hour, minute, second, microsecond]`.
@@ -48,6 +52,16 @@ mod tests {
     fn r8_a_stamp_is_seven_numbers_in_utc() {
         let value = Value::from(Stamp(1_792_540_799_000_007));
         assert_eq!(value, Value::from(json!([2026, 10, 20, 23, 59, 59, 7])));
+    }
+
+    #[test]
+    fn r8_a_clock_that_is_set_back_stamps_nothing_earlier() {
+        let shown = [1000, 2000, 500, 500, 1999, 2003, 3000];
+        let stamps = shown.iter().scan(0, |latest, clock| {
+            *latest = after(*latest, *clock);
+            Some(*latest)
+        });
+        assert_eq!(stamps.collect::<Vec<_>>(), [1000, 2000, 2001, 2002, 2003, 2004, 3000]);
     }
 
     #[test]
