@@ -134,7 +134,7 @@ def test_each_broker_json_of_the_examples_is_accepted(tmp_path, path):
 def test_the_example_lab_is_accepted(tmp_path):
     files = {path.stem: path for path in EXAMPLES.glob("lab/*.json")}
     assert sorted(files) == ["broker", "devantech", "equipment", "handset", "workspace"]
-    assert len(SINGLE_FILES) == 3
+    assert len(SINGLE_FILES) == 4
     checked = ave_broker(home_with(tmp_path, **files), "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

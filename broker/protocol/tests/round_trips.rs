@@ -173,3 +173,22 @@ proptest! {
         prop_assert_eq!(call.arguments().unwrap(), sent.arguments);
     }
 }
+
+#[test]
+fn a_warning_travels_beside_every_kind_of_reply_and_is_nothing_to_who_does_not_look_224() {
+    let warning =
+        Map::from([("message".to_owned(), Value::from("hurry")), ("remaining_s".to_owned(), Value::Int(1))]);
+    let fault = Reply::Fault(Fault::exception("no"));
+    for reply in [Reply::Result(Value::Null), Reply::Plain("no such RPC: x".to_owned()), fault] {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let mut out = BytesMut::new();
+            reply.encode_with(Some(&warning), encoding, &mut out);
+            let payload = &out[4..];
+            let read = Reply::parse_with(payload, &Limits::default());
+            assert_eq!(read, Ok((reply.clone(), Some(warning.clone()))));
+            assert_eq!(Reply::parse(payload, &Limits::default()), Ok(reply.clone()));
+        }
+    }
+    let odd = br#"{"result": 1, "warning": "not an object"}"#;
+    assert_eq!(Reply::parse_with(odd, &Limits::default()), Ok((Reply::Result(Value::Int(1)), None)));
+}
