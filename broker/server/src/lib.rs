@@ -30,6 +30,7 @@ mod sightings;
 mod site;
 #[cfg(test)]
 mod testing;
+mod throne;
 mod trial;
 mod usage;
 mod usb;

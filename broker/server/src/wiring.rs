@@ -5,41 +5,39 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ave_core::{Core, Event, Source};
-use ave_profile::{Address, BrokerId, Generation};
+use ave_profile::{Address, Generation};
 use futures::FutureExt;
 use rustix::process::{Resource, getrlimit};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::bench::{Bench, Numbered, Start};
-use crate::cli::say;
 use crate::config::workspace::WorkspaceConfig;
 use crate::config::{Config, Policy};
 use crate::crowd::Crowd;
 use crate::daemon::{Hickup, LogFilter, Post, service};
 use crate::diagnostics;
+use crate::drivers::Drivers;
 use crate::gate;
-use crate::handover::channel::Door;
 use crate::handover::elders::Elder;
-use crate::handover::give::{Giver, outlive};
-use crate::handover::take::{self, Inheritance};
-use crate::handover::{Elders, Phase, Reign, SessionKey};
+use crate::handover::give::Giver;
+use crate::handover::outlive::outlive;
+use crate::handover::{Elders, Phase, Reign};
 use crate::hub::Hub;
 use crate::inventory::Inventory;
-use crate::journal::{self, Journal, Opened, Origin, Place};
 use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
 use crate::ports::Ports;
 use crate::room::Room;
 use crate::sightings::Sightings;
-use crate::site::{Site, random_u64};
+use crate::site::Site;
+use crate::throne::Throne;
 
 /// What a process finds around it, for the broker that it becomes.
 #[derive(Debug)]
@@ -67,45 +65,13 @@ pub(crate) async fn serve(
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
     let Bench { drivers, watches, listers } = Bench::lay(&config, start).await?;
-    let Throne { listener, core, journal, before, elders, keys, generation } = match start {
+    let throne = match start {
         Start::Fresh => Throne::found(&config, opened)?,
         Start::After => Throne::inherit(&config, &post).await?,
     };
+    let Throne { listener, core, journal, before, elders, keys, generation } = throne;
     let address = listener.local_addr()?;
-    let older = Arc::new(Elders::default());
-    let id = core.id();
-    let (hub, handle) = Hub::new(core, drivers.clone(), older.clone());
-    let limits = &config.broker.limits;
-    let crowd = Crowd::new(limits, getrlimit(Resource::Nofile).current);
-    let queued = limits.queued_bytes_max.max(limits.frame_bytes_max); // one frame always fits
-    let site = Arc::new(Site {
-        keys: Arc::new(Keys::new(config.keys.iter())),
-        sharing: Sharing::new(&config.broker),
-        generation,
-        reign: Reign::default(),
-        elders: older,
-        connections: TaskTracker::new(),
-        address: (config.broker.host.clone(), address.port()),
-        ports: config
-            .broker
-            .session_ports
-            .clone()
-            .map(|ports| Ports::new(config.broker.listen, config.broker.keepalive, ports)),
-        kinds: config.types.kinds().clone(),
-        drivers,
-        hub: handle,
-        id,
-        turns: Turns::default(),
-        crowd,
-        received: Room::of(queued),
-        unsent: Room::of(queued),
-        large_frames: Semaphore::new(1),
-        share_places: Arc::new(Semaphore::new(SHARES_MAX)),
-        log,
-        started: Instant::now(),
-        stop: stop.clone(),
-        config: at_port(config, address.port()),
-    });
+    let (site, hub) = settle(config, (log, drivers, core), (address, generation), stop.clone());
     let hub = tokio::spawn(hub.recording(journal).run(stop.clone()));
     if let Some(before) = before {
         succeed(&site, before, &elders).await?;
@@ -115,19 +81,15 @@ pub(crate) async fn serve(
     furnish(&site).await;
     let inventory = Inventory::open(site.clone()).await;
     site.hub.tell(Event::Settled { source: Source::File }).await;
-    let door = Door::open(&site.config.paths.handover_socket()).context("cannot wait for a successor")?;
-    let (site_, post_, listener) = (site.clone(), post.clone(), Arc::new(listener));
-    let giver = Giver { site: site_, post: post_, listener: listener.clone(), door };
+    let listener = Arc::new(listener);
+    let giver = Giver::new(site.clone(), post.clone(), listener.clone());
     let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));
     let mut lists = JoinSet::from_iter([inventory.follow().boxed()]);
     let mut watching = JoinSet::new();
     let watch = |(number, watch): Numbered| watch.watch(Sightings::new(site.hub.clone(), number));
     watches.into_iter().map(watch).for_each(|watch| drop(watching.spawn(watch)));
     listers.into_iter().map(watch).for_each(|lister| drop(lists.spawn(lister)));
-    let hickups = tokio::spawn({
-        let site = site.clone();
-        hickup.answer(move || diagnostics::describe(site.clone()))
-    });
+    watching.spawn(answer(hickup, site.clone()));
     site.sharing.start(&site).await;
     let mut patting = JoinSet::new();
     if service::is_there() {
@@ -162,83 +124,54 @@ pub(crate) async fn serve(
     lists.shutdown().await;
     watching.shutdown().await;
     signals.abort();
-    hickups.abort();
     info!("stopped");
     Ok(served?)
 }
 
-/// What a process needs to rule.
-struct Throne {
-    listener: TcpListener,
-    core: Core,
-    journal: Journal,
-    /// The process that `core` was the core of, if there was one.
-    before: Option<Generation>,
-    /// The older processes that are alive, the newest one last.
-    elders: Vec<Elder>,
-    /// The keys of their sessions.
-    keys: Vec<SessionKey>,
-    generation: Generation,
+/// The broker as everybody in it sees it, and its hub.
+fn settle(
+    mut config: Config,
+    (log, drivers, core): (LogFilter, Drivers, Core),
+    (address, generation): (SocketAddr, Generation),
+    stop: CancellationToken,
+) -> (Arc<Site>, Hub) {
+    (config.broker.listen, config.broker.port) = (address.ip(), address.port());
+    let elders = Arc::new(Elders::default());
+    let id = core.id();
+    let (hub, handle) = Hub::new(core, drivers.clone(), elders.clone());
+    let (broker, limits) = (&config.broker, &config.broker.limits);
+    let crowd = Crowd::new(limits, getrlimit(Resource::Nofile).current);
+    let queued = limits.queued_bytes_max.max(limits.frame_bytes_max); // one frame always fits
+    let ports = broker.session_ports.clone();
+    let site = Site {
+        keys: Arc::new(Keys::new(config.keys.iter())),
+        sharing: Sharing::new(broker),
+        generation,
+        reign: Reign::default(),
+        elders,
+        connections: TaskTracker::new(),
+        address: (broker.host.clone(), broker.port),
+        ports: ports.map(|ports| Ports::new(broker.listen, broker.keepalive, ports)),
+        kinds: config.types.kinds().clone(),
+        drivers,
+        hub: handle,
+        id,
+        turns: Turns::default(),
+        crowd,
+        received: Room::of(queued),
+        unsent: Room::of(queued),
+        large_frames: Semaphore::new(1),
+        share_places: Arc::new(Semaphore::new(SHARES_MAX)),
+        log,
+        started: Instant::now(),
+        stop,
+        config,
+    };
+    (Arc::new(site), hub)
 }
 
-impl Throne {
-    /// That of a broker which is alone.
-    fn found(config: &Config, opened: Option<std::net::TcpListener>) -> Result<Throne> {
-        let (wanted, keepalive) = (wanted(config), config.broker.keepalive);
-        let listener = match opened {
-            Some(opened) => {
-                gate::adopt(opened, keepalive).context("cannot use the service manager's socket")?
-            }
-            None => gate::listen(wanted, keepalive).with_context(|| {
-                format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json")
-            })?,
-        };
-        let found = listener.local_addr()?;
-        if wanted.port() != 0 && found != wanted {
-            warn!(%found, %wanted, "the service manager's socket is used, not \"listen\" and \"port\"");
-        }
-        let (kinds, place) = (config.types.kinds(), Place::new(config.paths.state()));
-        let Opened { core, journal, before, generation } =
-            journal::open(place, kinds, BrokerId(random_u64())).context("could not start")?;
-        let (elders, keys) = Default::default();
-        Ok(Throne { listener, core, journal, before, elders, keys, generation })
-    }
-
-    /// That of the broker which runs. All that can fail comes before the word that this process rules.
-    async fn inherit(config: &Config, post: &Post) -> Result<Throne> {
-        let Inheritance { ancestry, listener, snapshot, keys } =
-            take::ask(&config.paths).await.context("could not restart")?;
-        let listener =
-            gate::adopt(listener, config.broker.keepalive).context("could not restart: its socket")?;
-        let (found, wanted) = (listener.local_addr()?, wanted(config));
-        if wanted.port() != 0 && found != wanted {
-            let kept = format!("listens at {found} as before: {wanted} needs --stop and --start");
-            warn!("{kept}");
-            say(format_args!("warning: {kept}"));
-        }
-        let (kinds, broker) = (config.types.kinds().clone(), BrokerId(random_u64()));
-        let core = Core::restore(kinds.clone(), broker, snapshot)
-            .context("could not restart: what the running broker passes on")?;
-        let generation = ancestry.generation();
-        let place = Place::new(config.paths.state());
-        let prepared = journal::prepare(place, Origin { kinds, broker, generation }, &core)
-            .context("could not restart: the journal")?;
-        ancestry.ready().await.context("could not restart")?;
-        post.take_over().context("could not restart: the PID file")?;
-        let journal = prepared.commit();
-        let elders = ancestry.rule().await;
-        let before = elders.last().map(|elder| elder.generation);
-        Ok(Throne { listener, core, journal, before, elders, keys, generation })
-    }
-}
-
-fn wanted(config: &Config) -> SocketAddr {
-    SocketAddr::new(config.broker.listen, config.broker.port)
-}
-
-fn at_port(mut config: Config, port: u16) -> Config {
-    config.broker.port = port;
-    config
+async fn answer(hickup: Hickup, site: Arc<Site>) {
+    match hickup.answer(move || diagnostics::describe(site.clone())).await {}
 }
 
 /// Tells the core that it is this process's now. Of the older ones those that are not there are dead: what they

@@ -144,7 +144,8 @@ impl Channel {
     pub(crate) async fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
         if bytes.len() > MESSAGE_BYTES_MAX {
-            return Err(io::Error::other(format!("a message of {} bytes is too long", bytes.len())));
+            let message = format!("a message of {} bytes is too long", bytes.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let sending = self.socket.async_io(Interest::WRITABLE, |socket| {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];

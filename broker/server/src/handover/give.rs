@@ -6,12 +6,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ave_core::Snapshot;
-use ave_profile::SessionId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::channel::{Channel, Door, Message, PROTOCOL, watched};
 use super::elders::Elder;
@@ -33,16 +32,13 @@ const WORD_LIMIT: Duration = Duration::from_secs(3);
 /// How long the system may take to remove a killed process.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long those who are told to connect anew may take to hear it.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
-
 /// The process that has taken over.
 pub(crate) struct Successor {
     /// `None` if an administrator has ended this reign by hand.
-    channel: Option<Channel>,
-    departures: mpsc::UnboundedReceiver<Departure>,
+    pub(super) channel: Option<Channel>,
+    pub(super) departures: mpsc::UnboundedReceiver<Departure>,
     /// Says that this process still lives.
-    _elder: ElderFile,
+    pub(super) _elder: ElderFile,
 }
 
 impl Successor {
@@ -57,19 +53,28 @@ type Going = (mpsc::UnboundedReceiver<Departure>, ElderFile);
 
 /// Waits for somebody to take over.
 pub(crate) struct Giver {
-    pub(crate) site: Arc<Site>,
-    pub(crate) post: Arc<Post>,
-    pub(crate) listener: Arc<TcpListener>,
-    pub(crate) door: Door,
+    site: Arc<Site>,
+    post: Arc<Post>,
+    listener: Arc<TcpListener>,
+    /// `None` if it could not be opened: then nobody can take over, and everything else goes on.
+    door: Option<Door>,
 }
 
 impl Giver {
+    /// Opens the door for whoever wants to take over this broker, which listens there.
+    pub(crate) fn new(site: Arc<Site>, post: Arc<Post>, listener: Arc<TcpListener>) -> Giver {
+        let path = site.config.paths.handover_socket();
+        let door = Door::open(&path)
+            .inspect_err(|error| error!(path = %path.display(), %error, "--restart will not be possible"));
+        Giver { site, post, listener, door: door.ok() }
+    }
+
     /// Returns once somebody has taken over. Who could not leaves no trace.
     pub(crate) async fn run(self) -> Successor {
         let mut abdications = self.site.reign.abdications();
         loop {
             let met = tokio::select! {
-                accepted = self.door.accept() => match accepted {
+                accepted = accept(self.door.as_ref()) => match accepted {
                     Ok(channel) => self.meet(&channel).await.map(|going| (Some(channel), going)),
                     Err(error) => {
                         sleep(ACCEPT_PAUSE).await;
@@ -230,6 +235,13 @@ impl Giver {
     }
 }
 
+async fn accept(door: Option<&Door>) -> io::Result<Channel> {
+    match door {
+        Some(door) => door.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What the new process says next.
 async fn hear(channel: &Channel) -> io::Result<Message> {
     let silent = |_| io::Error::other(format!("the new process said nothing for {} s", WORD_LIMIT.as_secs()));
@@ -247,98 +259,9 @@ async fn expect(channel: &Channel, wanted: &Message) -> io::Result<()> {
     }
 }
 
-/// Serves the sessions of a process whose time is over, until all that it held is closed. `stop` follows the
-/// last of its guests, or a word of the process that rules, or that one's death: a crash of the broker ends all
-/// sessions.
-pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
-    let Successor { mut channel, mut departures, _elder } = successor;
-    site.reign.guests.close();
-    let mut alone = false;
-    loop {
-        let said = tokio::select! {
-            departure = departures.recv() => match (departure, &channel) {
-                (None, _) => return, // the hub has closed everything
-                (Some(departure), Some(channel)) => channel.send(&message(departure), &[]).await,
-                (Some(_), None) => Ok(()),
-            },
-            received = receive(channel.as_ref()) => match received {
-                Ok(Some((message, descriptors))) => obey(&site, channel.as_ref(), message, descriptors).await,
-                Ok(None) => Err(io::Error::other("the process that rules has died")),
-                Err(error) => Err(error),
-            },
-            () = site.reign.guests.wait(), if !alone => {
-                alone = true;
-                info!("the last session has ended");
-                site.reign.farewell.cancel();
-                site.connections.close();
-                let _ = timeout(FAREWELL_LIMIT, site.connections.wait()).await;
-                site.stop.cancel();
-                Ok(())
-            }
-        };
-        if let Err(error) = said {
-            warn!(%error, "this process ends: nobody rules any more");
-            channel = None;
-            site.stop.cancel();
-        }
-    }
-}
-
 async fn next(abdications: &mut Option<mpsc::Receiver<Abdication>>) -> Option<Abdication> {
     match abdications {
         Some(abdications) => abdications.recv().await,
         None => None,
-    }
-}
-
-async fn receive(channel: Option<&Channel>) -> io::Result<Option<super::channel::Received>> {
-    match channel {
-        Some(channel) => channel.receive().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn message(departure: Departure) -> Message {
-    match departure {
-        Departure::Piece { session, item, outcome } => Message::Departed { session, item, outcome },
-        Departure::Session(session) => Message::Ended { session },
-    }
-}
-
-async fn obey(
-    site: &Arc<Site>,
-    channel: Option<&Channel>,
-    message: Message,
-    descriptors: Vec<std::os::fd::OwnedFd>,
-) -> io::Result<()> {
-    match message {
-        Message::Ping => match channel {
-            Some(channel) => channel.send(&Message::Pong, &[]).await,
-            None => Ok(()),
-        },
-        Message::Close { session } => {
-            end_session(site, session);
-            Ok(())
-        }
-        Message::Proxy { session, read } => {
-            let [stream] = descriptors.try_into().map_err(|_| io::Error::other("wanted a connection"))?;
-            let stream = std::net::TcpStream::from(stream);
-            stream.set_nonblocking(true)?;
-            crate::gate::admit(tokio::net::TcpStream::from_std(stream)?, session, read, site);
-            Ok(())
-        }
-        Message::Stop => {
-            site.stop.cancel();
-            Ok(())
-        }
-        other => Err(io::Error::other(format!("wanted a word of the process that rules, found {other:?}"))),
-    }
-}
-
-/// One that has ended already has told so.
-fn end_session(site: &Site, session: SessionId) {
-    if let Some(handle) = site.keys.handle(session) {
-        info!(%session, "closed by an administrator");
-        handle.end();
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod elders;
 mod estate;
 pub(crate) mod give;
+pub(crate) mod outlive;
 pub(crate) mod reign;
 pub(crate) mod stillness;
 pub(crate) mod take;

@@ -1,0 +1,88 @@
+//! What a process needs to rule: found by a broker that is alone, or inherited from the one that runs.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use ave_core::Core;
+use ave_profile::{BrokerId, Generation};
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use crate::cli::say;
+use crate::config::Config;
+use crate::daemon::Post;
+use crate::gate;
+use crate::handover::SessionKey;
+use crate::handover::elders::Elder;
+use crate::handover::take::{self, Inheritance};
+use crate::journal::{self, Journal, Opened, Origin, Place};
+use crate::site::random_u64;
+
+/// What a process needs to rule.
+pub(crate) struct Throne {
+    pub(crate) listener: TcpListener,
+    pub(crate) core: Core,
+    pub(crate) journal: Journal,
+    /// The process that `core` was the core of, if there was one.
+    pub(crate) before: Option<Generation>,
+    /// The older processes that are alive, the newest one last.
+    pub(crate) elders: Vec<Elder>,
+    /// The keys of their sessions.
+    pub(crate) keys: Vec<SessionKey>,
+    pub(crate) generation: Generation,
+}
+
+impl Throne {
+    /// That of a broker which is alone.
+    pub(crate) fn found(config: &Config, opened: Option<std::net::TcpListener>) -> Result<Throne> {
+        let (wanted, keepalive) = (wanted(config), config.broker.keepalive);
+        let listener = match opened {
+            Some(opened) => {
+                gate::adopt(opened, keepalive).context("cannot use the service manager's socket")?
+            }
+            None => gate::listen(wanted, keepalive).with_context(|| {
+                format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json")
+            })?,
+        };
+        let found = listener.local_addr()?;
+        if wanted.port() != 0 && found != wanted {
+            warn!(%found, %wanted, "the service manager's socket is used, not \"listen\" and \"port\"");
+        }
+        let (kinds, place) = (config.types.kinds(), Place::new(config.paths.state()));
+        let Opened { core, journal, before, generation } =
+            journal::open(place, kinds, BrokerId(random_u64())).context("could not start")?;
+        let (elders, keys) = Default::default();
+        Ok(Throne { listener, core, journal, before, elders, keys, generation })
+    }
+
+    /// That of the broker which runs. All that can fail comes before the word that this process rules.
+    pub(crate) async fn inherit(config: &Config, post: &Post) -> Result<Throne> {
+        let Inheritance { ancestry, listener, snapshot, keys } =
+            take::ask(&config.paths).await.context("could not restart")?;
+        let listener =
+            gate::adopt(listener, config.broker.keepalive).context("could not restart: its socket")?;
+        let (found, wanted) = (listener.local_addr()?, wanted(config));
+        if wanted.port() != 0 && found != wanted {
+            let kept = format!("listens at {found} as before: {wanted} needs --stop and --start");
+            warn!("{kept}");
+            say(format_args!("warning: {kept}"));
+        }
+        let (kinds, broker) = (config.types.kinds().clone(), BrokerId(random_u64()));
+        let core = Core::restore(kinds.clone(), broker, snapshot)
+            .context("could not restart: what the running broker passes on")?;
+        let generation = ancestry.generation();
+        let place = Place::new(config.paths.state());
+        let prepared = journal::prepare(place, Origin { kinds, broker, generation }, &core)
+            .context("could not restart: the journal")?;
+        ancestry.ready().await.context("could not restart")?;
+        post.take_over().context("could not restart: the PID file")?;
+        let journal = prepared.commit();
+        let elders = ancestry.rule().await;
+        let before = elders.last().map(|elder| elder.generation);
+        Ok(Throne { listener, core, journal, before, elders, keys, generation })
+    }
+}
+
+fn wanted(config: &Config) -> SocketAddr {
+    SocketAddr::new(config.broker.listen, config.broker.port)
+}
