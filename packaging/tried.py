@@ -6,7 +6,6 @@ import os
 import pathlib
 import pwd
 import signal
-import socket
 import subprocess
 import time
 
@@ -63,6 +62,23 @@ def owner_of(pid):
     return pwd.getpwuid(int(uid)).pw_name
 
 
+@contextlib.contextmanager
+def holding():
+    """A client and a workspace that it has."""
+    with contextlib.ExitStack() as ended:
+        client = OldBroker(BROKER)
+        ended.callback(client.close)
+        workspace, = client.get(WORKSPACE)
+        ended.callback(client.session.close)
+        yield client, workspace, workspace.call("get_path")
+        workspace.connection.close()
+
+
+def lends():
+    with holding() as (_, _, path):
+        return os.path.isdir(path)
+
+
 def installs():
     done("dpkg", "-i", "/root/first.deb")
     assert answers() and service()["ActiveState"] == "active"
@@ -72,25 +88,20 @@ def installs():
 
 
 def upgrades_under_a_session():
-    client = OldBroker(BROKER)
-    workspace, = client.get(WORKSPACE)
-    path = workspace.call("get_path")
     before = status()
-    done("dpkg", "-i", "/root/newer.deb")
-    after = status()
-    assert answers() and after["generation"] == before["generation"] + 1
-    assert [(elder["pid"], elder["sessions"]) for elder in after["elders"]] == [(before["pid"], 1)], after
-    assert workspace.call("get_path") == path and os.path.isdir(path)
-    try:
-        client.get(WORKSPACE)
-    except Refused as refused:
-        assert refused.type == "Restarting", refused
-    else:
-        raise AssertionError("the old process lends")
-    OldBroker(BROKER).get(WORKSPACE)
-    client.close()
-    workspace.connection.close()
-    client.session.close()
+    with holding() as (client, workspace, path):
+        done("dpkg", "-i", "/root/newer.deb")
+        after = status()
+        assert answers() and after["generation"] == before["generation"] + 1
+        assert [(elder["pid"], elder["sessions"]) for elder in after["elders"]] == [(before["pid"], 1)], after
+        assert workspace.call("get_path") == path and os.path.isdir(path)
+        try:
+            client.get(WORKSPACE)
+        except Refused as refused:
+            assert refused.type == "Restarting", refused
+        else:
+            raise AssertionError("the old process lends")
+        assert lends()
     wait_until("the old process has ended", lambda: not status()["elders"])
     assert not os.path.exists(path)
     assert answers() and service()["NRestarts"] == "0"
@@ -112,14 +123,11 @@ def a_reload_that_fails_changes_nothing():
 
 def a_broker_that_hangs_or_crashes_is_replaced():
     for number, blow in (1, signal.SIGSTOP), (2, signal.SIGKILL):
-        client = OldBroker(BROKER)
-        workspace, = client.get(WORKSPACE)
-        path = workspace.call("get_path")
-        os.kill(status()["pid"], blow)
-        wait_until("another one answers", lambda n=number: service()["NRestarts"] == str(n) and answers())
-        wait_until("nothing is left of it", lambda gone=path: not os.path.exists(gone))
-        with socket.create_connection(BROKER):
-            pass
+        with holding() as (_, _, path):
+            os.kill(status()["pid"], blow)
+            wait_until("another one answers", lambda n=number: service()["NRestarts"] == str(n) and answers())
+            wait_until("nothing is left of it", lambda gone=path: not os.path.exists(gone))
+            assert lends()
 
 
 def a_socket_of_systemd_starts_it():
@@ -127,15 +135,14 @@ def a_socket_of_systemd_starts_it():
     assert processes() == []
     done("systemctl", "enable", "--now", "ave-broker.socket")
     assert processes() == []
-    client = OldBroker(BROKER)
-    workspace, = client.get(WORKSPACE)
-    assert answers()
-    done("systemctl", "reload", "ave-broker")
-    assert workspace.call("get_path") and status()["elders"]
-    OldBroker(BROKER).get(WORKSPACE)
-    done("systemctl", "stop", "ave-broker.service")
-    assert processes() == []
-    OldBroker(BROKER).get(WORKSPACE)
+    with holding() as (_, workspace, path):
+        assert answers()
+        done("systemctl", "reload", "ave-broker")
+        assert workspace.call("get_path") == path and status()["elders"]
+        assert lends()
+        done("systemctl", "stop", "ave-broker.service")
+        assert processes() == []
+    assert lends()
     done("systemctl", "disable", "--now", "ave-broker.socket", "ave-broker.service")
 
 
@@ -169,11 +176,10 @@ def a_host_without_systemd_has_a_daemon():
     without_systemd("dpkg", "-i", "/root/first.deb")
     before = status()
     assert owner_of(before["pid"]) == "lab"
-    client = OldBroker(BROKER)
-    client.get(WORKSPACE)
-    without_systemd("dpkg", "-i", "/root/newer.deb")
-    after = status()
-    assert after["generation"] == before["generation"] + 1 and after["elders"][0]["sessions"] == 1
+    with holding():
+        without_systemd("dpkg", "-i", "/root/newer.deb")
+        after = status()
+        assert after["generation"] == before["generation"] + 1 and after["elders"][0]["sessions"] == 1
     without_systemd("dpkg", "-r", "ave-broker")
     assert processes() == []
 

@@ -147,6 +147,8 @@ fn after_a_restart_the_new_process_speaks_to_the_service_manager() {
     client.close();
     let (success, log) = service.ends();
     assert!(success, "{log}");
+    let elders = || run(manager.home.path(), &["--status"]).1.contains("of generation");
+    wait_until("it is no longer among those that live", || !elders());
     let stopping = manager.heard_stopping();
     assert_eq!(run(manager.home.path(), &["--stop"]).0, Some(0));
     assert!(!stopping, "the old process has ended, not the service");

@@ -132,7 +132,9 @@ impl Elders {
 
     /// Which there are.
     pub(crate) fn list(&self) -> Vec<(Generation, Pid)> {
-        self.ways().iter().map(|(generation, way)| (*generation, way.pid)).collect()
+        let ways = self.ways();
+        let attended = ways.iter().filter(|(_, way)| !way.errands.is_closed());
+        attended.map(|(generation, way)| (*generation, way.pid)).collect()
     }
 
     /// One that takes nothing is stuck, and will be found so.
