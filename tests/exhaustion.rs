@@ -118,12 +118,12 @@ fn may_mount() -> bool {
     may
 }
 
-/// A lab whose workspaces and marks are on a disk of 256 KiB, where tests may mount one.
+/// A lab whose workspaces and marks are on a disk of 16 MiB, of which the journal takes two, where tests may mount one.
 fn lab_on_a_small_disk() -> Option<Lab> {
     if !may_mount() {
         return None;
     }
-    let inside = "mkdir -p \"$0/workspaces\" && mount -t tmpfs -o size=256k none \"$0/workspaces\" \
+    let inside = "mkdir -p \"$0/workspaces\" && mount -t tmpfs -o size=16m none \"$0/workspaces\" \
         && mkdir \"$0/workspaces/state\" \"$0/.ave/state\" && mount --bind \"$0/workspaces/state\" \"$0/.ave/state\" \
         && exec \"$@\"";
     let script = format!("exec unshare -m sh -c '{inside}' \"$0\" \"$@\"");
@@ -141,7 +141,7 @@ fn on_a_full_disk_no_workspace_is_lent_and_nothing_stays_stuck() {
     // Seen from here, the broker's disks are below its own root.
     let home = lab.home().strip_prefix("/").expect("an absolute path");
     let disk = Path::new("/proc").join(lab.pid().to_string()).join("root").join(home).join("workspaces");
-    fs::write(disk.join("filler"), vec![0; 1 << 20]).expect_err("more than fits");
+    fs::write(disk.join("filler"), vec![0; 32 << 20]).expect_err("more than fits");
 
     let (_, message) = raised(&proxy.call_on(&workspace, "write_tempfile", json!(["x".repeat(10_000)])));
     assert!(message.contains("No space left on device"), "{message}");

@@ -83,7 +83,7 @@ impl JournalFile {
         let content = [&header()[..], &start, &state].concat();
         match JournalFile::begin(place, &content) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                fs::remove_file(place.previous())?; // what is now counts for more than what was
+                fs::remove_file(place.previous()).map_err(|_| error)?; // what is now counts for more than what was
                 JournalFile::begin(place, &content)
             }
             outcome => outcome,
