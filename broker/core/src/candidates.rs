@@ -217,9 +217,10 @@ impl Assigning<'_> {
         let Ok(choices) = found? else { return Ok(None) };
         if let Candidate::Share(address) = candidate {
             let Some(share) = core.shares.get(address) else { return Ok(None) };
-            let pieces: BTreeSet<_> = choices.into_iter().flat_map(|choice| choice.pieces).collect();
-            let reserved = pieces.into_iter().map(|id| share.equipment.item(id).identity.clone()).collect();
-            return Ok(Some((None, reserved)));
+            let pieces = choices.into_iter().flat_map(|choice| choice.pieces);
+            let reserved: BTreeSet<Identity> =
+                pieces.map(|id| share.equipment.item(id).identity.clone()).collect();
+            return Ok(Some((None, Vec::from_iter(reserved))));
         }
         let mut names = Names::new(self.asking.nonce);
         let requests = groups.iter().map(|group| &self.asking.groups[self.groups[*group]].requests);
