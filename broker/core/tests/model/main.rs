@@ -3,8 +3,10 @@
 
 mod edges;
 mod ledger;
+mod line;
 mod network;
 mod pair;
+mod restart;
 mod scene;
 
 use std::collections::BTreeSet;

@@ -214,7 +214,7 @@ pub(crate) fn item(kind: &str, value: &str) -> Identity {
     Identity::new(kind, value)
 }
 
-fn short(item: &Identity) -> Profile {
+pub(crate) fn short(item: &Identity) -> Profile {
     let member = if &*item.kind == "handset" { "serial" } else { "uid" };
     Profile::of(json!({"type": &*item.kind, member: &*item.value}))
 }
