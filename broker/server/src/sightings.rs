@@ -36,6 +36,11 @@ impl Sightings {
         self.hub.tell(Event::ResetAsked { item, request: None }).await;
     }
 
+    /// All that was there at the start has been reported: what an older process has said beside it is gone.
+    pub async fn settled(&self) {
+        self.hub.tell(Event::Settled { source: self.source }).await;
+    }
+
     /// Equipment is not there any more, and nothing is left to say of it. A device that was unplugged is
     /// not gone but reported `offline`.
     pub async fn gone(&self, items: Vec<Identity>) {

@@ -64,10 +64,10 @@ impl PluggedBoard {
         loop {
             let prepared = self.prepare(&mut claim).await;
             self.inherited = None;
-            self.first = None;
             let (fault, pause) = match prepared {
                 Ok(Prepared { mut board, mut orders, record }) => {
                     said.clear();
+                    self.first = None;
                     let ready = Instant::now();
                     let fault = obey(&mut board, &mut orders, &record, &self.place).await;
                     (fault, lapses.pause(ready.elapsed()))
@@ -79,6 +79,7 @@ impl PluggedBoard {
                 warn!(board = self.serial, tty = %self.place.1.display(), fault, "a relay board is of no use");
                 said = fault;
             }
+            self.first = None;
             sleep(pause).await;
         }
     }
@@ -138,6 +139,9 @@ impl PluggedBoard {
         info!(board = self.serial, tty = %self.place.1.display(), relays = online.len(), "a relay board is ready");
         self.sightings.gone(gone).await;
         self.sightings.report(online).await;
+        for relay in self.boards.relays(&self.serial) {
+            self.sightings.reset(relay).await; // if an older process could not
+        }
         orders
     }
 }

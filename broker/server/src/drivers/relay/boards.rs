@@ -19,7 +19,7 @@ use crate::config::devantech::{BoardPlan, Port};
 /// How many orders may wait at one board. Each takes milliseconds, and each session has one at a time.
 pub(super) const ORDERS_MAX: usize = 16;
 
-/// How long to wait for the boards that are there at the start, each of which takes milliseconds.
+/// How long to wait for the boards that are there at the start; one of them may be silent.
 const FIRST_LIMIT: Duration = Duration::from_secs(3);
 
 /// What is asked of a board's task: to switch these relays, all of one group. The answer is when they were.
@@ -69,8 +69,20 @@ impl Boards {
         if let Some(relay) = self.known(uid) {
             return Some(relay);
         }
-        let _ = timeout(FIRST_LIMIT, self.first.wait()).await;
+        self.first_tried().await;
         self.known(uid)
+    }
+
+    /// Waits until those that were there at the start have been tried, each of which takes milliseconds.
+    pub(super) async fn first_tried(&self) {
+        let _ = timeout(FIRST_LIMIT, self.first.wait()).await;
+    }
+
+    /// The relays of a board.
+    pub(super) fn relays(&self, serial: &str) -> Vec<Identity> {
+        let boards = self.lock();
+        let groups = boards.get(serial).into_iter().flat_map(|board| board.plan.groups.keys());
+        groups.map(|group| identity(serial, group)).collect()
     }
 
     /// To be kept until a board that was there at the start has been tried.

@@ -194,10 +194,9 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// The boards that are prepared, as an older broker of this home has left them. It blocks.
-pub(super) fn all_prepared(paths: &Paths) -> Vec<Known> {
-    let known = files(paths).filter_map(|path| read(&File::open(path).ok()?).ok()?);
-    known.filter(|known| known.prepared).collect()
+/// The boards that older processes of this broker know. It blocks.
+pub(super) fn all(paths: &Paths) -> Vec<Known> {
+    files(paths).filter_map(|path| read(&File::open(path).ok()?).ok()?).collect()
 }
 
 /// Forgets all boards: no broker of this home lives, and whoever does may have driven them since. It blocks.
@@ -257,11 +256,7 @@ mod tests {
         turn.known = Some(board());
         turn.end().unwrap();
         assert_eq!(other.turn().await.unwrap().known, Some(board()));
-        assert_eq!(all_prepared(&paths), [board()]);
-        let mut turn = one.turn().await.unwrap();
-        turn.known.as_mut().unwrap().prepared = false;
-        turn.end().unwrap();
-        assert_eq!(all_prepared(&paths), []);
+        assert_eq!(all(&paths), [board()]);
         forget_all(&paths);
         assert_eq!(fs::read_dir(paths.run()).unwrap().count(), 0);
     }

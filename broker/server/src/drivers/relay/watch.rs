@@ -35,15 +35,19 @@ pub(crate) struct RelayWatch {
     pub(super) inherited: Inherited,
 }
 
-/// The boards of an older broker of this home, by serial number, and what is asked of them meanwhile.
-pub(super) type Inherited = BTreeMap<String, mpsc::Receiver<Order>>;
+/// The boards that older processes of this broker know, by serial number, and what is asked of those that are
+/// prepared before they are found.
+pub(super) type Inherited = BTreeMap<String, Option<mpsc::Receiver<Order>>>;
 
-/// Makes the boards known that an older broker of this home has prepared. It blocks.
+/// Makes the boards known that older processes of this broker know. It blocks.
 pub(super) fn inherit(boards: &Boards, paths: &Paths) -> Inherited {
-    let inherited = record::all_prepared(paths).into_iter().map(|known| {
+    let inherited = record::all(paths).into_iter().map(|known| {
         let (line, orders) = mpsc::channel(ORDERS_MAX);
         boards.came(&known.serial, Arc::new(known.plan), line);
-        (known.serial, orders)
+        if !known.prepared {
+            boards.went(&known.serial, "is being brought to its defaults again");
+        }
+        (known.serial, known.prepared.then_some(orders))
     });
     inherited.collect()
 }
@@ -63,7 +67,7 @@ impl Watch for RelayWatch {
     async fn watch(mut self: Box<Self>, sightings: Sightings) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut attended = Attended::new();
+        let (mut attended, mut settled) = (Attended::new(), false);
         loop {
             let present = present(&self.usb.borrow_and_update());
             self.follow(&mut attended, present, &sightings).await;
@@ -74,6 +78,10 @@ impl Watch for RelayWatch {
             tokio::select! {
                 // Without the bus nothing changes any more, but boards that are there still have their orders.
                 Ok(()) = self.usb.changed() => {}
+                () = self.boards.first_tried(), if !settled => {
+                    settled = true;
+                    sightings.settled().await;
+                }
                 _ = ticks.tick() => for item in self.boards.owed() {
                     sightings.reset(item).await;
                 },
@@ -106,7 +114,7 @@ impl RelayWatch {
         for (serial, place) in present {
             attended.entry(serial.clone()).or_insert_with(|| {
                 let board = PluggedBoard {
-                    inherited: self.inherited.remove(&serial),
+                    inherited: self.inherited.remove(&serial).flatten(),
                     serial,
                     place: (place.instance, place.tty.clone()),
                     paths: self.paths.clone(),
