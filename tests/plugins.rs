@@ -217,6 +217,7 @@ fn p_6_a_killed_broker_leaves_no_driver_behind_for_long() {
     wait_until("one that waits for a call sees the end of its input", || !runs(waits));
     assert!(runs(hangs), "nobody was there to end it");
     lab.restart();
-    wait_until("it is gone", || !runs(hangs));
+    wait_until("both can be had again", || lab.available() == ["a", "b"]);
+    assert!(!runs(hangs), "it is gone before its piece is lent");
     assert_eq!(Held::toaster(&lab, "b").result("echo", json!([1])), 1);
 }
