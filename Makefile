@@ -12,7 +12,7 @@ older     = $(abspath $(target))/release/ave-broker-older
 released  = env AVE_BROKER=$(abspath $(target))/release/ave-broker AVE_SIMULATED=$(abspath $(target))/release/ave-simulated
 
 .NOTPARALLEL:
-.PHONY: demo demo-network demo-restart test soak-restart bench fuzz sim planted wheel deb deb-test setup system lint rust-test python-test clean
+.PHONY: demo demo-network demo-restart test soak-restart crash bench fuzz sim planted wheel deb deb-test setup system lint rust-test python-test clean
 
 demo: setup
 	cargo build --locked -p ave-broker -p ave-simulated
@@ -71,6 +71,10 @@ fuzz:
 # Simulates SEEDS random networks of brokers, 100,000 if it is not set.
 sim:
 	AVE_NETWORK_SEEDS=$(or $(SEEDS),100000) cargo test --locked --release -p ave-core --test network -- --nocapture
+
+# Kills a broker under load KILLS times, 1000 if it is not set, at instants that SEED determines.
+crash:
+	AVE_KILLS=$(or $(KILLS),1000) $(if $(SEED),AVE_SEED=$(SEED)) cargo test --locked --release -p ave-broker --test binary -- --nocapture crash::kills
 
 # CLIENTS at work, 500 if it is not set, a tenth of them in Python, while the broker is restarted RESTARTS times, 200 if
 # it is not set, in turns by a build whose snapshots are older and by this one.

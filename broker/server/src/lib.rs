@@ -14,7 +14,7 @@ mod gate;
 mod handover;
 mod hub;
 mod inventory;
-mod journal;
+pub mod journal;
 mod keepalive;
 mod keys;
 mod limits;

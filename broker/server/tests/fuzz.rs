@@ -3,11 +3,17 @@
 
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
+#[path = "../fuzz/journal.rs"]
+mod journal;
 #[path = "../fuzz/peers.rs"]
 mod peers;
 
+use std::time::Duration;
+
 use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
+use ave_core::{Door, Event, Moment, Source};
+use ave_profile::{Generation, Identity, Profile, RequestId, SessionId, Want};
 use serde_json::{Value, json};
 
 const MOMENT_MS: u64 = 500;
@@ -175,4 +181,61 @@ fn list(
     one: impl Fn(&mut Unstructured<'_>) -> Result<Value>,
 ) -> Result<Value> {
     (0..u.int_in_range(0..=most)?).map(|_| one(u)).collect()
+}
+
+#[test]
+fn fuzz_journal() {
+    arbtest(|u| {
+        let mut payloads = (0..u.int_in_range(1..=24)?)
+            .map(|_| {
+                let since = Moment(Duration::from_millis(u.int_in_range(0..=1 << 40)?));
+                let event = (since, happening(u)?);
+                Ok(rmp_serde::to_vec_named(&event).expect("it has names for members"))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if u.ratio(1, 4)? {
+            let payload = &mut payloads[0];
+            let at = u.choose_index(payload.len())?;
+            payload[at] = u.arbitrary()?;
+        }
+        let mut file = journal::continued(payloads.iter().map(Vec::as_slice));
+        if u.ratio(1, 4)? {
+            let at = u.choose_index(file.len())?;
+            file[at] = u.arbitrary()?;
+        }
+        file.truncate(if u.ratio(1, 4)? { u.choose_index(file.len())? } else { file.len() });
+        journal::journal(&file);
+        Ok(())
+    })
+    .budget_ms(budget_ms());
+}
+
+/// Something that can happen to a broker, about few sessions and pieces, so that they meet.
+fn happening(u: &mut Unstructured<'_>) -> Result<Event> {
+    let session = SessionId(u.int_in_range(0..=3)?);
+    let request = RequestId(u.int_in_range(0..=9)?);
+    let generation = Generation(u.int_in_range(0..=3)?);
+    let uid = format!("l{}", u.int_in_range(0..=7)?);
+    let item = Identity::new("lamp", &uid);
+    let lamp = Profile::of(json!({"type": "lamp", "uid": uid}));
+    let source = *u.choose(&[Source::File, Source::Lister, Source::Watch(1)])?;
+    let outcome = if u.arbitrary()? { Ok(()) } else { Err("it is stuck".to_owned()) };
+    let want = Ok(Want { groups: vec![vec![lamp.clone(), Profile::of(json!({"type": "workspace"}))]] });
+    let nonce = u.arbitrary()?;
+    Ok(match u.int_in_range(0..=14)? {
+        0 => Event::SessionOpened { session },
+        1 => Event::SessionEnded { session },
+        2 | 3 => Event::Asked { session, request, want, nonce, via: Vec::new() },
+        4 => Event::Yielded { session, request, door: Door::Broker, profiles: vec![lamp] },
+        5 => Event::Closed { session, item, outcome },
+        6 => Event::ResetAsked { item, request: None },
+        7 => Event::ResetDone { item, request: None, outcome },
+        8 => Event::Reported { source, profiles: vec![lamp], request: None },
+        9 => Event::Vanished { source, items: vec![item] },
+        10 => Event::Inherited { generation },
+        11 => Event::ElderClosed { session, item, outcome },
+        12 => Event::ElderEnded { session },
+        13 => Event::GenerationLost { generation, reason: "it died".to_owned() },
+        _ => if u.arbitrary()? { Event::Frozen } else { Event::Thawed },
+    })
 }

@@ -11,15 +11,17 @@ use super::Origin;
 
 /// The first record.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Start {
+pub struct Start {
     /// The version of the program that wrote it.
-    pub(crate) program: String,
+    pub program: String,
     /// When, in seconds since 1970.
-    pub(crate) written: u64,
-    pub(crate) broker: BrokerId,
-    pub(crate) generation: Generation,
+    pub written: u64,
+    /// What it called itself among others.
+    pub broker: BrokerId,
+    /// Its number among the processes of its broker.
+    pub generation: Generation,
     /// The version of the state in the second record.
-    pub(crate) snapshot: u32,
+    pub snapshot: u32,
     /// The types that the events speak of.
     kinds: Vec<Kind>,
 }
@@ -39,7 +41,7 @@ impl Start {
     }
 
     /// The types that the events speak of.
-    pub(crate) fn kinds(&self) -> KindTable {
+    pub fn kinds(&self) -> KindTable {
         KindTable::new(self.kinds.iter().cloned())
     }
 }

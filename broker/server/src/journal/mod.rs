@@ -27,8 +27,10 @@ use tracing::{error, warn};
 
 use file::JournalFile;
 pub(crate) use file::Place;
-pub(crate) use record::End;
-pub(crate) use recovery::{Opened, Replay, open, read};
+pub use entry::Start;
+pub use record::{Damage, End};
+pub use recovery::Replay;
+pub(crate) use recovery::{Opened, open, read};
 use writer::{Message, Writer};
 
 /// How long a session waits for its grant to be recorded. Original clients allow 5 s for a reply.

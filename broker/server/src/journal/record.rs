@@ -39,11 +39,13 @@ pub(super) fn record(payload: &[u8]) -> Option<Vec<u8>> {
 
 /// Where and why reading ends before the end of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Damage {
+pub struct Damage {
     /// Bytes from the beginning of the file.
-    pub(crate) offset: usize,
-    pub(crate) wanted: String,
-    pub(crate) found: String,
+    pub offset: usize,
+    /// What should be there.
+    pub wanted: String,
+    /// What is.
+    pub found: String,
 }
 
 impl Damage {
@@ -60,7 +62,7 @@ impl fmt::Display for Damage {
 
 /// How the records of a file end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// With the last byte of the last record.
     Whole,
     /// In the middle of a record, at this offset: whoever wrote it died, or the machine did.

@@ -27,14 +27,17 @@ const ASIDE: &str = "journal.damaged-";
 
 /// What a journal comes to.
 #[derive(Debug)]
-pub(crate) struct Replay {
-    pub(crate) start: Start,
+pub struct Replay {
+    /// Who wrote it.
+    pub start: Start,
     /// The state after the last event.
-    pub(crate) core: Core,
-    pub(crate) events: u64,
+    pub core: Core,
+    /// How many events it holds.
+    pub events: u64,
     /// When the last event happened, since the broker started.
-    pub(crate) until: Moment,
-    pub(crate) end: End,
+    pub until: Moment,
+    /// How it ends.
+    pub end: End,
 }
 
 impl Replay {
@@ -42,7 +45,7 @@ impl Replay {
     ///
     /// # Errors
     /// If it does not even say how it begins.
-    pub(crate) fn of(file: &[u8]) -> Result<Replay, Damage> {
+    pub fn of(file: &[u8]) -> Result<Replay, Damage> {
         let mut records = Records::of(file)?;
         let (wanted, (offset, payload)) = ("who wrote it", first(&mut records)?);
         let start = start_of(payload).map_err(|error| Damage::new(offset, wanted, error))?;

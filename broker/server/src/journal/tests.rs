@@ -223,3 +223,21 @@ fn only_a_few_damaged_journals_are_kept() {
     let kept = names(folder.path()).iter().filter(|name| name.starts_with("journal.damaged-")).count();
     assert_eq!(kept, 4);
 }
+
+/// Written by a broker that was killed: two sessions held a lamp, a workspace and a stacked lamp, and a third lamp
+/// could not be reset.
+#[test]
+fn a_recorded_journal_replays_as_it_always_did() {
+    let replay = Replay::of(include_bytes!("../../tests/journals/mixed.journal")).unwrap();
+    assert_eq!((replay.events, &replay.end, replay.start.generation), (19, &End::Whole, Generation(1)));
+    let uids = |profiles: Vec<std::sync::Arc<Profile>>| -> Vec<String> {
+        profiles.iter().map(|profile| profile["uid"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(uids(replay.core.allocations(None)), ["l0", "lab-1113881589", "l3"]);
+    assert_eq!(uids(replay.core.available(None)), ["l2", "l5"]);
+    assert_eq!(uids(replay.core.collateral(None)), ["l4"]);
+    let broken: Vec<_> =
+        replay.core.equipment(None, None).into_iter().filter(|piece| piece.get("broken").is_some()).collect();
+    assert_eq!(broken[0]["broken"].as_str(), Some("the reset failed: /bin/false: exit status: 1"));
+    assert_eq!(uids(broken), ["l1"]);
+}
