@@ -197,7 +197,10 @@ fn start(home: &Path, launcher: Option<&str>) -> (Child, SocketAddr, Log) {
         let _ = child.kill();
         panic!("the broker did not start:\n{}", log.whole());
     };
-    let address = ready.strip_prefix("ave-broker listening on ").expect("the line that says it is ready");
+    let Some(address) = ready.strip_prefix("ave-broker listening on ") else {
+        let _ = child.kill();
+        panic!("the broker did not start: {ready}");
+    };
     (child, address.parse().expect("an address"), log)
 }
 

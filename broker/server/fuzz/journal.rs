@@ -18,7 +18,8 @@ pub(crate) fn journal(data: &[u8]) {
     let state = replay.core.snapshot();
     let restored = Core::restore(replay.start.kinds(), replay.start.broker, state.clone());
     assert_eq!(restored.map(|core| core.snapshot()), Ok(state));
-    let lists = [replay.core.equipment(None, None), replay.core.available(None), replay.core.allocations(None)];
+    let lists =
+        [replay.core.equipment(None, None), replay.core.available(None), replay.core.allocations(None)];
     assert!(lists.iter().flatten().all(|profile| Profile::kind(profile).is_some()));
 }
 

@@ -76,6 +76,12 @@ pub(crate) async fn serve(
     if let Some(before) = before {
         succeed(&site, before, &elders).await?;
     }
+    if start == Start::Fresh {
+        // Nobody knows what has been unplugged since the last broker died.
+        for (number, _) in watches.iter().chain(&listers) {
+            site.hub.tell(Event::Settled { source: Source::Watch(*number) }).await;
+        }
+    }
     site.keys.inherit(keys);
     site.elders.attend(elders, &site).await;
     furnish(&site).await;

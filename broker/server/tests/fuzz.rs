@@ -236,6 +236,12 @@ fn happening(u: &mut Unstructured<'_>) -> Result<Event> {
         11 => Event::ElderClosed { session, item, outcome },
         12 => Event::ElderEnded { session },
         13 => Event::GenerationLost { generation, reason: "it died".to_owned() },
-        _ => if u.arbitrary()? { Event::Frozen } else { Event::Thawed },
+        _ => {
+            if u.arbitrary()? {
+                Event::Frozen
+            } else {
+                Event::Thawed
+            }
+        }
     })
 }

@@ -25,9 +25,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
+pub use entry::Start;
 use file::JournalFile;
 pub(crate) use file::Place;
-pub use entry::Start;
 pub use record::{Damage, End};
 pub use recovery::Replay;
 pub(crate) use recovery::{Opened, open, read};
