@@ -161,9 +161,11 @@ impl World {
                 let nothing_held = link.entries.is_empty();
                 self.seen.mark("a broker was asked that had a successor", true);
                 if nothing_held && !is_new {
-                    self.drop_link(pid, session, peer);
+                    let waiting = self.drop_link(pid, session, peer).map(|link| link.orders);
                     self.connect(pid, session, peer);
-                    return self.order(pid, session, peer, Order::Ask { ask, groups, got, via });
+                    let first = Order::Ask { ask, groups, got, via };
+                    let orders = [first].into_iter().chain(waiting.into_iter().flatten());
+                    return orders.for_each(|order| self.order(pid, session, peer, order));
                 }
                 self.seen.mark("a session kept what an older process had lent it", !nothing_held);
                 if !got.is_empty() {
