@@ -131,17 +131,20 @@ impl Restarts {
         let before = lab.serving();
         let begun = Instant::now();
         let step = STEPS[dice.roll(STEPS.len() as u64) as usize];
-        let failure =
-            [Failure::Ends, Failure::Hangs, Failure::Says(vec![0xC1])][dice.roll(3) as usize].clone();
-        let mut part = Part::play(lab, step, &failure);
-        if failure == Failure::Hangs && dice.roll(4) > 0 {
-            thread::sleep(Duration::from_millis(dice.roll(200)));
-            part.kill();
-        } else if failure == Failure::Hangs {
-            // Until a client is served again.
-            lab.admin().result("list_available", json!([]));
+        let how = ["ends", "talks nonsense", "is killed", "hangs"][dice.roll(4) as usize];
+        let failure = match how {
+            "ends" => Failure::Ends,
+            "talks nonsense" => Failure::Says(vec![0xC1]),
+            _ => Failure::Hangs,
+        };
+        let part = Part::play(lab, step, &failure);
+        match how {
+            "is killed" => thread::sleep(Duration::from_millis(dice.roll(200))),
+            // Until it has been given up, and a client is served again.
+            _ => drop(lab.admin().result("list_available", json!([]))),
         }
         drop(part);
+        *self.failures.entry(format!("{step:?}, {how}")).or_default() += 1;
         self.bad.push(Span::since(begun));
         assert_eq!(lab.serving(), before);
     }
