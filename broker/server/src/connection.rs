@@ -141,7 +141,7 @@ pub(crate) async fn serve<S: Stream>(stream: S, entrance: Entrance, place: Place
             let client = Client::new(site.clone(), caller, peer, cut.clone());
             let ended = until_cut(&cut, converse(&mut wire, client, &site));
             tokio::select! {
-                biased;
+                biased; // a share whose connection is cut is told nothing
                 ended = ended => ended,
                 () = site.reign.farewell.cancelled() => say_farewell(&mut wire).await,
             }

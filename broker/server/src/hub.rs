@@ -185,6 +185,9 @@ impl Hub {
     /// Goes on, or leaves that to the process that rules now.
     fn settle(&mut self, over: bool, stopping: bool) {
         let held_back = self.stillness.end(over);
+        if over {
+            self.links.cut_all(); // shares have to find the process that rules
+        }
         if !over {
             self.apply(Event::Thawed);
             self.journal.iter().for_each(|journal| journal.resume(self.core.clone()));
@@ -234,6 +237,7 @@ impl Hub {
             Inbound::Open(session, orders) => self.open(*session, orders),
             Inbound::Freeze(still) => self.stillness.wanted = Some(still),
             Inbound::Settle(over) => self.settle(over, stopping),
+            Inbound::Link(end) if self.stillness.is_over() => end.cut.cancel(),
             Inbound::Link(end) => self.links.open(end),
             Inbound::Look(look) => look(&self.core),
         }

@@ -115,8 +115,6 @@ pub(crate) async fn serve(
             }
             site.sharing.stop().await;
             lists.shutdown().await;
-            site.hub.tell(Event::ShareDropped { share: None }).await;
-            let _ = site.hub.look(|_| ()).await; // shares are cut off before anybody is told farewell
             outlive(site.clone(), successor).await;
         }
     }

@@ -53,6 +53,11 @@ impl Stillness {
         is_waiting && !self.over && matches!(event, Event::Asked { .. } | Event::ResetAsked { .. })
     }
 
+    /// Whether another process rules.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
     pub(crate) fn hold_back(&mut self, event: Event, request: RequestId, reply: Reply) {
         self.held_back.push((event, request, reply));
     }

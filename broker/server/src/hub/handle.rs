@@ -102,9 +102,11 @@ impl HubHandle {
         answer.await.map_err(|_| gone())
     }
 
-    /// Says whether another process rules now: if not, the hub goes on as if nothing had happened.
+    /// Says whether another process rules now, and waits until the hub knows: if not, it goes on as if nothing
+    /// had happened.
     pub(crate) async fn settle(&self, over: bool) {
         let _ = self.inbox.send(Inbound::Settle(over)).await;
+        let _ = self.look(|_| ()).await;
     }
 
     /// Asks for equipment.

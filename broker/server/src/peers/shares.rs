@@ -43,6 +43,11 @@ impl Links {
         }
     }
 
+    /// Cuts all of them.
+    pub(crate) fn cut_all(&mut self) {
+        self.open.drain().for_each(|(_, cut)| cut.cancel());
+    }
+
     /// The next connection that has ended, and why; `None` if there is none that could.
     pub(crate) async fn next(&mut self) -> Option<(LinkId, &'static str)> {
         let (ended, why) = self.ends.join_next().await?.ok()?;
