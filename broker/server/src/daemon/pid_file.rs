@@ -5,14 +5,22 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::config::unnamed;
 
 /// How often a stale file is cleared away before somebody else must be doing the same.
 const TRIES_MAX: usize = 5;
+
+/// A process that a killed broker was about to start holds its file until it has begun its own program: for how
+/// long that is waited for, and how often looked.
+const LEFT_LIMIT: Duration = Duration::from_secs(2);
+const LEFT_PERIOD: Duration = Duration::from_millis(5);
 
 /// What is found at the place of a PID file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +108,24 @@ fn remove_stale(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
     };
-    if !lock(&file, FlockOperation::NonBlockingLockExclusive)? {
-        return Ok(false);
+    let deadline = Instant::now() + LEFT_LIMIT;
+    while !lock(&file, FlockOperation::NonBlockingLockExclusive)? {
+        if !names_a_dead_one(path) || Instant::now() >= deadline {
+            return Ok(false);
+        }
+        thread::sleep(LEFT_PERIOD);
     }
     if is_at(&file, path) {
         fs::remove_file(path)?;
     }
     Ok(true)
+}
+
+/// Whether the process that a PID file names is gone, whoever holds the file.
+fn names_a_dead_one(path: &Path) -> bool {
+    let content = fs::read_to_string(path).unwrap_or_default();
+    let pid = content.trim().parse().ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
 /// Whether this open file is still the one of that name.
@@ -121,7 +140,7 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
 pub(super) fn lock(file: &File, operation: FlockOperation) -> io::Result<bool> {
     match flock(file, operation) {
         Ok(()) => Ok(true),
-        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(false),
+        Err(error) if error == Errno::WOULDBLOCK => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -145,6 +164,24 @@ mod tests {
         assert!(PidFile::take(&path).unwrap().is_none());
         drop(mine);
         assert_eq!(look(&path).unwrap(), Found::Nothing);
+    }
+
+    #[test]
+    fn what_a_killed_broker_was_about_to_start_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mut dead = std::process::Command::new("/bin/true").spawn().unwrap();
+        dead.wait().unwrap();
+        fs::write(&path, dead.id().to_string()).unwrap();
+        let held = File::open(&path).unwrap();
+        assert!(lock(&held, FlockOperation::NonBlockingLockExclusive).unwrap());
+        let taking = {
+            let path = path.clone();
+            thread::spawn(move || PidFile::take(&path).unwrap().is_some())
+        };
+        thread::sleep(LEFT_PERIOD * 4); // so that it has met the lock, usually
+        drop(held);
+        assert!(taking.join().unwrap());
     }
 
     #[test]
