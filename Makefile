@@ -133,7 +133,7 @@ system:
 	test -z "$$missing" || { \
 	  test "$$(id -u)" = 0 || { echo "please install:$$missing"; exit 1; }; \
 	  apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; }
-	@command -v cargo >/dev/null || { echo "please install Rust 1.90 or later (rustup)"; exit 1; }
+	@command -v cargo >/dev/null || { echo "please install Rust 1.91 or later (rustup)"; exit 1; }
 
 clean:
 	rm -rf $(venv) dist
