@@ -43,6 +43,29 @@ class Administration(Remote):
         """
 
     @sent
+    def get_status(self) -> Profile:
+        """Tells how the broker is, in numbers, for administrators.
+
+        :returns: Among others ``version``, ``pid``, ``uptime_s``, ``sessions``, ``equipment``, and ``generation``:
+            1, and one more with each restart. (Specification 4.2.)
+
+        >>> status = admin.get_status()
+        >>> status['generation'], status['equipment']['broken']
+        (1, 0)
+        """
+
+    @sent
+    def set_log_level(self, filter: str) -> None:
+        """Chooses what the broker logs until it ends, for administrators.
+
+        :arg filter: ``LEVEL`` or ``TARGET=LEVEL``, several with commas between them; a level is one of off,
+            error, warn, info, debug and trace. (Specification 7.5.)
+        :raises AveException: ``"..." is no filter of logs: ...``
+
+        >>> admin.set_log_level('info')
+        """
+
+    @sent
     def list_allocations(self) -> list[Profile]:
         """Lists what this client holds, for everybody.
 
@@ -215,6 +238,22 @@ class Administration(Remote):
         """Disconnects all brokers that share their equipment with this one, for administrators.
 
         >>> admin.drop_all_shares()
+        """
+
+    @sent
+    def reset_equipment(self, profile: Profile) -> None:
+        """Has a broken piece made clean, and waits until it can be lent again, for administrators.
+
+        :arg profile: Its type and identity. ``list_equipment`` shows why it is broken, as ``broken``.
+        :raises NoSuch: There is no such piece.
+        :raises Busy: Somebody still holds it, or it is being reset already.
+        :raises AveException: It is not broken, or still is. (Specification 5.11.)
+
+        >>> try:
+        ...     admin.reset_equipment({'type': 'relay', 'uid': 'a'})
+        ... except AveException as error:
+        ...     str(error).endswith('is not broken')
+        True
         """
 
     @sent
