@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ave_profile::{Generation, Identity, SessionId};
+use ave_profile::{BrokerId, Generation, Identity, SessionId};
 
 use crate::broker::Core;
 use crate::shares::Shares;
@@ -29,6 +29,11 @@ impl Core {
     /// The older process that serves a session, if one does.
     pub fn generation_of(&self, session: SessionId) -> Option<Generation> {
         self.succession.elders.get(&session).copied()
+    }
+
+    /// The same state, of a process that has another name among brokers.
+    pub fn renamed(self, id: BrokerId) -> Core {
+        Core { id, ..self }
     }
 
     /// The older processes that still serve sessions.

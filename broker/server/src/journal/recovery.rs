@@ -129,8 +129,11 @@ fn taken_over(
     broker: BrokerId,
 ) -> Result<(Core, Generation), Damage> {
     let Replay { start, core, events, end, .. } = replay;
-    let core = Core::restore(kinds.clone(), broker, core.snapshot())
-        .map_err(|error| Damage::new(0, "events that can have happened", error))?;
+    let core = match start.kinds().iter().eq(kinds.iter()) {
+        true => core.renamed(broker),
+        false => Core::restore(kinds.clone(), broker, core.snapshot())
+            .map_err(|error| Damage::new(0, "events that can have happened", error))?,
+    };
     match &end {
         End::Whole => info!(events, "read the journal"),
         End::Torn(offset) => info!(events, offset, "read the journal, whose last record was never finished"),
