@@ -244,6 +244,20 @@ fn while_somebody_takes_over_clients_wait_and_everything_but_a_get_goes_on() {
 }
 
 #[test]
+fn a_proxy_that_shows_its_key_while_somebody_fails_to_take_over_reaches_an_older_process() {
+    let scene = Scene::new();
+    scene.lab.hand_over();
+    let (address, key) = scene.h1.door();
+    let mut proxy = Peer::challenged(address);
+    let mut part = Part::play(&scene.lab, Step::HeardEstate, &Failure::Hangs);
+    proxy.send(&proxy.digest(&key));
+    part.kill();
+    let mut proxy = proxy.read_verdict();
+    assert!(proxy.authenticated);
+    assert_eq!(proxy.result_on(&scene.h1.profile, "get_profile", json!([])), scene.h1.profile);
+}
+
+#[test]
 fn who_gives_back_while_somebody_fails_to_take_over_has_given_back() {
     let mut scene = Scene::new();
     let mut part = Part::play(&scene.lab, Step::HeardEstate, &Failure::Hangs);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::endings::{proxies, use_proxy};
 use crate::sessions::both;
-use crate::support::{Client, Lab, any, brokers, names, only, pieces, raised};
+use crate::support::{Client, Lab, Peer, any, brokers, names, only, pieces, raised};
 
 /// What an old connection is told when it asks for more.
 pub(crate) fn restarting() -> (String, String) {
@@ -291,4 +291,28 @@ fn a_key_of_an_old_session_opens_nothing_once_it_has_ended() {
         assert!(used.ends() && late.ends());
         assert!(!h1.is_usable());
     }
+}
+
+#[test]
+fn a_proxy_that_connects_before_a_restart_and_shows_its_key_after_it_reaches_an_older_process() {
+    let lab = Lab::of(&["h1"], &[]);
+    let mut client = Client::of(&lab);
+    let h1 = client.lent_one(only("h1"));
+    let (address, key) = h1.door();
+    lab.hand_over();
+    // Accepted by the second process, which serves nobody, and has handed over by the time the key is shown.
+    let mut early = [(); 2].map(|()| Peer::challenged(address));
+    for (restarts, proxy) in early.iter_mut().enumerate() {
+        if restarts > 0 {
+            lab.hand_over();
+        }
+        lab.hand_over();
+        proxy.send(&proxy.digest(&key));
+        let reply = proxy.receive().expect("a verdict");
+        assert_eq!(serde_json::from_slice::<Value>(&reply).expect("JSON"), json!({"authenticated": true}));
+        assert_eq!(proxy.result_on(&h1.profile, "get_profile", json!([])), h1.profile);
+    }
+    drop(early);
+    lab.wait_generations(2);
+    assert!(h1.is_usable());
 }

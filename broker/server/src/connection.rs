@@ -17,11 +17,14 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info};
 
 use crate::calls::broker::Client;
 use crate::calls::session::Proxy;
 use crate::crowd::Place;
+use crate::handover::Phase;
+use crate::handover::elders::Visitor;
 use crate::keys::{Caller, ElderKey};
 use crate::limits::LARGE_FRAME_BYTES;
 use crate::log::brief;
@@ -124,7 +127,7 @@ pub(crate) async fn serve<S: Stream>(stream: S, entrance: Entrance, place: Place
     }
     debug!(?caller, "connected");
     let ended = match (entrance, caller) {
-        (_, Caller::Elder(key)) => return pass_on(wire, &key, &site),
+        (_, Caller::Elder(key)) => return pass_on(wire, &key, guest, &site).await,
         (_, Caller::Session(session)) => {
             drop(guest);
             welcome(&mut wire, true, &site);
@@ -185,11 +188,21 @@ async fn attend<S: Stream>(mut wire: Wire<S>, session: Arc<SessionHandle>, site:
     }
 }
 
-/// The process that serves the session serves its proxy, from the verdict on.
-fn pass_on<S: Stream>(wire: Wire<S>, key: &ElderKey, site: &Site) {
+/// The process that serves the session serves its proxy, from the verdict on. While another process takes over,
+/// the ways to older ones are nobody's; once it rules they are its own.
+async fn pass_on<S: Stream>(wire: Wire<S>, key: &ElderKey, guest: TaskTrackerToken, site: &Site) {
     let (stream, read) = wire.into_parts();
-    if let Some(stream) = stream.pass_on() {
-        site.elders.pass(key.generation, key.session, read, stream);
+    let Some(stream) = stream.pass_on() else { return };
+    let mut visitor = Visitor { session: key.session, read, stream };
+    loop {
+        let before = site.reign.phase();
+        let Err(returned) = site.elders.pass(key.generation, visitor) else { return };
+        visitor = returned;
+        match (before, site.reign.phase()) {
+            (_, Phase::Over) => return site.reign.pass_late(visitor, guest),
+            (Phase::Rules, Phase::Rules) => return debug!(session = %key.session, "its process is gone"),
+            _ => site.reign.until(|phase| *phase != Phase::Frozen).await,
+        }
     }
 }
 

@@ -211,7 +211,8 @@ impl Keys {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&session).cloned()
     }
 
-    fn elder(&self, session: SessionId) -> Option<Arc<ElderKey>> {
+    /// A session of an older process.
+    pub(crate) fn elder(&self, session: SessionId) -> Option<Arc<ElderKey>> {
         self.elders.read().unwrap_or_else(PoisonError::into_inner).get(&session).cloned()
     }
 

@@ -3,19 +3,20 @@
 //! (Specification 7.1.)
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ave_core::Event;
 use ave_profile::{Generation, SessionId};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::channel::{Channel, Message, watched};
+use super::channel::{Channel, Message, Received, watched};
 use crate::drivers::Drivers;
 use crate::hub::HubHandle;
 use crate::keys::Keys;
@@ -44,10 +45,19 @@ pub(crate) struct Elder {
     pub(crate) channel: Channel,
 }
 
+/// A connection that has shown the key of a session of another process.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) session: SessionId,
+    /// What was read of the connection after the key.
+    pub(crate) read: Vec<u8>,
+    pub(crate) stream: OwnedFd,
+}
+
 /// What to tell one.
 enum Errand {
     Close(SessionId),
-    Proxy { session: SessionId, read: Vec<u8>, stream: OwnedFd },
+    Proxy(Visitor),
     Stop,
 }
 
@@ -68,7 +78,7 @@ impl Elder {
     ///
     /// # Errors
     /// If it is another user's.
-    pub(crate) fn new(generation: Generation, channel: Channel) -> std::io::Result<Elder> {
+    pub(crate) fn new(generation: Generation, channel: Channel) -> io::Result<Elder> {
         let pid = channel.peer()?;
         Ok(Elder { generation, pid, process: pidfd_open(pid, PidfdFlags::empty()).ok(), channel })
     }
@@ -94,7 +104,13 @@ impl Elders {
         for elder in elders {
             let (errands, incoming) = mpsc::channel(ERRANDS_MAX);
             self.ways().insert(elder.generation, Way { pid: elder.pid, errands });
-            tasks.spawn(attend(elder, incoming, site.hub.clone(), site.keys.clone(), site.drivers.clone()));
+            let surroundings = Surroundings {
+                hub: site.hub.clone(),
+                keys: site.keys.clone(),
+                drivers: site.drivers.clone(),
+                elders: Arc::downgrade(&site.elders),
+            };
+            tasks.spawn(attend(elder, incoming, surroundings));
         }
     }
 
@@ -122,12 +138,18 @@ impl Elders {
 
     /// Has one end a session.
     pub(crate) fn close(&self, generation: Generation, session: SessionId) {
-        self.tell(generation, Errand::Close(session));
+        let _ = self.tell(generation, Errand::Close(session));
     }
 
-    /// Passes a connection on to the process that serves this session.
-    pub(crate) fn pass(&self, generation: Generation, session: SessionId, read: Vec<u8>, stream: OwnedFd) {
-        self.tell(generation, Errand::Proxy { session, read, stream });
+    /// Passes a connection on to the process that serves its session.
+    ///
+    /// # Errors
+    /// The connection, if there is no way to that process: it has died, or the way is another process's now.
+    pub(crate) fn pass(&self, generation: Generation, visitor: Visitor) -> Result<(), Visitor> {
+        match self.tell(generation, Errand::Proxy(visitor)) {
+            Err(Errand::Proxy(visitor)) => Err(visitor),
+            _ => Ok(()),
+        }
     }
 
     /// Which there are.
@@ -137,12 +159,19 @@ impl Elders {
         attended.map(|(generation, way)| (*generation, way.pid)).collect()
     }
 
-    /// One that takes nothing is stuck, and will be found so.
-    fn tell(&self, generation: Generation, errand: Errand) {
-        let Some(way) = self.ways().get(&generation).map(|way| way.errands.clone()) else { return };
-        if way.try_send(errand).is_err() {
-            warn!(%generation, "an older process does not take what it is told");
+    /// Gives the errand back if there is no way. One that takes nothing is stuck, and will be found so.
+    fn tell(&self, generation: Generation, errand: Errand) -> Result<(), Errand> {
+        let Some(way) = self.ways().get(&generation).map(|way| way.errands.clone()) else {
+            return Err(errand);
+        };
+        match way.try_send(errand) {
+            Err(TrySendError::Full(_)) => {
+                warn!(%generation, "an older process does not take what it is told")
+            }
+            Err(TrySendError::Closed(errand)) => return Err(errand),
+            Ok(()) => {}
         }
+        Ok(())
     }
 
     fn ways(&self) -> MutexGuard<'_, BTreeMap<Generation, Way>> {
@@ -150,26 +179,33 @@ impl Elders {
     }
 }
 
+/// Whom what an older process says concerns.
+struct Surroundings {
+    hub: HubHandle,
+    keys: Arc<Keys>,
+    drivers: Drivers,
+    elders: Weak<Elders>,
+}
+
 /// Attends to one until it is gone, or until nobody may send it on errands any more: then it is returned.
 async fn attend(
     mut elder: Elder,
     mut errands: mpsc::Receiver<Errand>,
-    hub: HubHandle,
-    keys: Arc<Keys>,
-    drivers: Drivers,
+    around: Surroundings,
 ) -> Option<Elder> {
     let mut unanswered = 0;
     let mut ping_at = Instant::now() + PING_PERIOD;
     let why = loop {
         let told = tokio::select! {
+            biased;
             errand = errands.recv() => match errand {
                 Some(errand) => tell(&elder.channel, errand).await,
                 None => return Some(elder),
             },
             received = elder.channel.receive() => match received {
-                Ok(Some((message, _))) => {
+                Ok(Some(received)) => {
                     unanswered = 0;
-                    hear(message, &hub, &keys).await
+                    hear(received, &around).await
                 }
                 Ok(None) => break "it has ended".to_owned(),
                 Err(error) => Err(error),
@@ -190,24 +226,29 @@ async fn attend(
     elder.end(unanswered <= PINGS_MAX).await;
     let Elder { generation, pid, .. } = elder;
     info!(%generation, %pid, why, "an older process is gone");
-    keys.forget_generation(generation);
-    drivers.sweep_after(pid);
+    around.keys.forget_generation(generation);
+    around.drivers.sweep_after(pid);
     let reason = format!("the process that lent it ({pid}) died before it was closed");
-    hub.tell(Event::GenerationLost { generation, reason }).await;
+    around.hub.tell(Event::GenerationLost { generation, reason }).await;
     None
 }
 
-async fn tell(channel: &Channel, errand: Errand) -> std::io::Result<()> {
+async fn tell(channel: &Channel, errand: Errand) -> io::Result<()> {
     match errand {
         Errand::Close(session) => channel.send(&Message::Close { session }, &[]).await,
         Errand::Stop => channel.send(&Message::Stop, &[]).await,
-        Errand::Proxy { session, read, stream } => {
-            channel.send(&Message::Proxy { session, read }, &[stream.as_fd()]).await
-        }
+        Errand::Proxy(visitor) => send_visitor(channel, visitor).await,
     }
 }
 
-async fn hear(message: Message, hub: &HubHandle, keys: &Keys) -> std::io::Result<()> {
+/// Passes a connection to the process at the other end.
+pub(super) async fn send_visitor(channel: &Channel, visitor: Visitor) -> io::Result<()> {
+    let Visitor { session, read, stream } = visitor;
+    channel.send(&Message::Proxy { session, read }, &[stream.as_fd()]).await
+}
+
+async fn hear((message, descriptors): Received, around: &Surroundings) -> io::Result<()> {
+    let Surroundings { hub, keys, elders, .. } = around;
     match message {
         Message::Departed { session, item, outcome } => {
             hub.tell(Event::ElderClosed { session, item, outcome }).await;
@@ -216,8 +257,15 @@ async fn hear(message: Message, hub: &HubHandle, keys: &Keys) -> std::io::Result
             hub.tell(Event::ElderEnded { session }).await;
             keys.forget_elder(session);
         }
+        // It came to that process, and is meant for one that is older still.
+        Message::Proxy { session, read } => {
+            let [stream] = descriptors.try_into().map_err(|_| io::Error::other("wanted a connection"))?;
+            if let (Some(elder), Some(elders)) = (keys.elder(session), elders.upgrade()) {
+                let _ = elders.pass(elder.generation, Visitor { session, read, stream }); // or it has died
+            }
+        }
         Message::Pong => {}
-        other => return Err(std::io::Error::other(format!("wanted news of its sessions, found {other:?}"))),
+        other => return Err(io::Error::other(format!("wanted news of its sessions, found {other:?}"))),
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio::time::{Duration, timeout};
 use tracing::{info, warn};
 
 use super::channel::{Channel, Message, Received};
+use super::elders::send_visitor;
 use super::give::Successor;
 use super::stillness::Departure;
 use crate::gate;
@@ -28,6 +29,7 @@ const REASON_CHARS_MAX: usize = 4096;
 pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
     let Successor { mut channel, mut departures, _elder } = successor;
     site.reign.guests.close();
+    let Some(mut late) = site.reign.late() else { return };
     let mut alone = false;
     loop {
         let said = tokio::select! {
@@ -40,6 +42,10 @@ pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
                 Ok(Some((message, descriptors))) => obey(&site, channel.as_ref(), message, descriptors).await,
                 Ok(None) => Err(io::Error::other("the process that rules has died")),
                 Err(error) => Err(error),
+            },
+            Some((visitor, _guest)) = late.recv() => match &channel {
+                Some(channel) => send_visitor(channel, visitor).await,
+                None => Ok(()),
             },
             () = site.reign.guests.wait(), if !alone => {
                 alone = true;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::elders::Visitor;
 use crate::session::SessionHandle;
 
 /// How far this process has come.
@@ -30,7 +32,13 @@ pub(crate) struct Reign {
     /// An administrator ends the reign by hand: who hears when it is over.
     abdications: mpsc::Sender<Abdication>,
     heard: Mutex<Option<mpsc::Receiver<Abdication>>>,
+    /// Connections that came before the reign was over, and are meant for processes that are older still.
+    late: mpsc::UnboundedSender<Late>,
+    passed: Mutex<Option<mpsc::UnboundedReceiver<Late>>>,
 }
+
+/// A connection for the process that rules now to pass on. Until it has it, this process lives.
+pub(crate) type Late = (Visitor, TaskTrackerToken);
 
 /// Hears which sessions go on.
 pub(crate) type Abdication = oneshot::Sender<Result<Vec<Arc<SessionHandle>>, String>>;
@@ -40,7 +48,8 @@ impl Default for Reign {
         let (guests, farewell) = (TaskTracker::new(), CancellationToken::new());
         let (abdications, heard) = mpsc::channel(1);
         let (phase, heard) = (watch::Sender::new(Phase::Rules), Mutex::new(Some(heard)));
-        Reign { phase, guests, farewell, abdications, heard }
+        let (late, passed) = mpsc::unbounded_channel();
+        Reign { phase, guests, farewell, abdications, heard, late, passed: Mutex::new(Some(passed)) }
     }
 }
 
@@ -69,6 +78,16 @@ impl Reign {
     /// Who hears of that; the first one who asks.
     pub(crate) fn abdications(&self) -> Option<mpsc::Receiver<Abdication>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has the process that rules now pass a connection on.
+    pub(crate) fn pass_late(&self, visitor: Visitor, guest: TaskTrackerToken) {
+        let _ = self.late.send((visitor, guest)); // nobody hears it any more when this process ends
+    }
+
+    /// Who does that; the first one who asks.
+    pub(crate) fn late(&self) -> Option<mpsc::UnboundedReceiver<Late>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits until this process is, or is not any more, in a phase that fits.
