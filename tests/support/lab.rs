@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Peer, kill_brokers, names, pieces, stacks, wait_until, with};
+use super::{PATIENCE, Peer, Plan, kill_brokers, names, pieces, stacks, wait_until};
 
 pub(crate) const ADMIN: &str = "admin key";
 pub(crate) const SHARE: &str = "share key";
@@ -27,146 +26,6 @@ pub(crate) struct Lab {
     child: Child,
     address: SocketAddr,
     log: Log,
-}
-
-/// What a lab is made from.
-#[derive(Clone)]
-pub(crate) struct Plan {
-    broker: Value,
-    authkeys: Value,
-    equipment: Value,
-    workspace: Value,
-    adb_server: Value,
-    devantech: Value,
-    files: Vec<(String, String)>,
-    launcher: Option<String>,
-}
-
-impl Plan {
-    /// Members of `broker.json` that differ from the usual ones.
-    pub(crate) fn broker(mut self, members: Value) -> Plan {
-        for (name, value) in members.as_object().expect("members") {
-            self.broker[name] = value.clone();
-        }
-        self
-    }
-
-    /// The content of `authkeys.json`.
-    pub(crate) fn authkeys(mut self, keys: Value) -> Plan {
-        self.authkeys = keys;
-        self
-    }
-
-    /// Listens on this port.
-    pub(crate) fn port(self, port: u16) -> Plan {
-        self.broker(json!({"port": port}))
-    }
-
-    /// Passes on to this broker what it cannot serve.
-    pub(crate) fn forward(self, target: SocketAddr) -> Plan {
-        self.remote(target, json!({"policy": "forward"}))
-    }
-
-    /// Shares its equipment with this broker.
-    pub(crate) fn share(self, master: SocketAddr) -> Plan {
-        self.remote(master, json!({"policy": "share", "authkey": SHARE}))
-    }
-
-    fn remote(self, other: SocketAddr, rule: Value) -> Plan {
-        let address = json!({"host": other.ip().to_string(), "port": other.port()});
-        self.broker(json!({"remote": with(address, rule)}))
-    }
-
-    /// The content of `equipment.json`.
-    pub(crate) fn equipment(mut self, profiles: Value) -> Plan {
-        self.equipment = profiles;
-        self
-    }
-
-    /// The port of the adb server whose handsets this lab lends.
-    pub(crate) fn adb_server(mut self, port: u16) -> Plan {
-        self.adb_server = json!({"port": port});
-        self
-    }
-
-    /// Members of `workspace.json` that differ from the usual ones; null is none.
-    pub(crate) fn workspace(mut self, members: Value) -> Plan {
-        for (name, value) in members.as_object().expect("members") {
-            self.workspace[name] = value.clone();
-        }
-        self.workspace.as_object_mut().expect("members").retain(|_, value| !value.is_null());
-        self
-    }
-
-    /// The content of `devantech.json`.
-    pub(crate) fn devantech(mut self, boards: Value) -> Plan {
-        self.devantech = boards;
-        self
-    }
-
-    /// A file of the broker's home, below `.ave`.
-    pub(crate) fn file(mut self, path: &str, content: impl ToString) -> Plan {
-        self.files.push((path.to_owned(), content.to_string()));
-        self
-    }
-
-    /// Has a shell start the broker with this script: `$0` is the home, `"$@"` the command.
-    pub(crate) fn launched_by(mut self, script: &str) -> Plan {
-        self.launcher = Some(script.to_owned());
-        self
-    }
-
-    /// Gives every session a port of its own.
-    pub(crate) fn session_ports(self) -> Plan {
-        let (first, last) = free_ports();
-        self.broker(json!({"session_ports": [first, last]}))
-    }
-
-    /// Starts the broker and waits until it answers.
-    pub(crate) fn start(self) -> Lab {
-        let home = self.home();
-        let (child, address, log) = start(home.path(), self.launcher.as_deref());
-        Lab { home, child, address, log }
-    }
-
-    /// Only the home, with all its files.
-    pub(crate) fn home(&self) -> TempDir {
-        let home = tempfile::tempdir().expect("a home");
-        let config = home.path().join(".ave/config");
-        fs::create_dir_all(&config).expect("a configuration folder");
-        for (name, content) in [
-            ("broker", &self.broker),
-            ("authkeys", &self.authkeys),
-            ("equipment", &self.equipment),
-            ("workspace", &self.workspace),
-            ("adb_server", &self.adb_server),
-            ("devantech", &self.devantech),
-        ] {
-            fs::write(config.join(format!("{name}.json")), content.to_string())
-                .expect("a configuration file");
-        }
-        for (path, content) in &self.files {
-            let path = home.path().join(".ave").join(path);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, content).expect("a file");
-        }
-        home
-    }
-}
-
-/// A range of ports nobody uses now, outside of those the system gives out by itself.
-/// No two calls in one process give the same.
-pub(crate) fn free_ports() -> (u16, u16) {
-    const COUNT: u16 = 8;
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + (std::process::id() % 100) as u16 * 200;
-    let next = || Some(start + TAKEN.fetch_add(COUNT, Ordering::Relaxed));
-    let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    std::iter::from_fn(next)
-        .take_while(|first| *first < 32_000)
-        .find(|first| (*first..*first + COUNT).all(free))
-        .map(|first| (first, first + COUNT - 1))
-        .expect("free ports")
 }
 
 fn start(home: &Path, launcher: Option<&str>) -> (Child, SocketAddr, Log) {
@@ -246,26 +105,17 @@ impl Log {
 impl Lab {
     /// A lab with both keys, no equipment, and workspaces that may run a few tools.
     pub(crate) fn plan() -> Plan {
-        Plan {
-            broker: json!({
-                "port": 0, "listen": "127.0.0.1", "host": "127.0.0.1", "usb_devices": "/none", "device_nodes": "/none",
-            }),
-            authkeys: json!({"admin": ADMIN, "share": SHARE}),
-            equipment: json!([]),
-            workspace: json!({
-                "root": "~/workspaces", "pretty": "lab",
-                "tools": {"sh": "/bin/sh", "sleep": "/bin/sleep", "true": "/bin/true"},
-            }),
-            adb_server: json!({"port": 0}),
-            devantech: json!({}),
-            files: Vec::new(),
-            launcher: None,
-        }
+        Plan::usual()
     }
 
     /// A lab whose home is there already.
     pub(crate) fn start_in(home: TempDir) -> Lab {
-        let (child, address, log) = start(home.path(), None);
+        Lab::launch(home, None)
+    }
+
+    /// The same, started by a script ([`Plan::launched_by`]) if there is one.
+    pub(super) fn launch(home: TempDir, launcher: Option<&str>) -> Lab {
+        let (child, address, log) = start(home.path(), launcher);
         Lab { home, child, address, log }
     }
 

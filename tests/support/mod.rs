@@ -9,15 +9,17 @@ mod generations;
 mod lab;
 mod original;
 mod peer;
+mod plan;
 
 pub(crate) use board::Bus;
 pub(crate) use cable::Cable;
 pub(crate) use client::{Client, Lent, names_of};
 pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
 pub(crate) use generations::{brokers, kill_brokers, outcome};
-pub(crate) use lab::{ADMIN, Lab, Plan, SHARE, command, free_ports};
+pub(crate) use lab::{ADMIN, Lab, SHARE, command};
 pub(crate) use original::{Manner, Original};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
+pub(crate) use plan::{Plan, free_ports};
 
 use std::time::{Duration, Instant};
 
