@@ -77,13 +77,14 @@ crash:
 	AVE_KILLS=$(or $(KILLS),1000) $(if $(SEED),AVE_SEED=$(SEED)) cargo test --locked --release -p ave-broker --test binary -- --nocapture crash::kills
 
 # CLIENTS at work, 500 if it is not set, a tenth of them in Python, while the broker is restarted RESTARTS times, 200 if
-# it is not set, in turns by a build whose snapshots are older and by this one.
+# it is not set, in turns by a build whose snapshots are older and by this one. In 99 of 100 nobody lends for PAUSE_MS at
+# most: 50, if it is not set.
 soak-restart: setup
 	$(develop) --release
 	cargo build --locked --release -p ave-broker --features previous-snapshot
 	cp $(target)/release/ave-broker $(older)
 	AVE_SOAK_CLIENTS=$(or $(CLIENTS),500) AVE_SOAK_RESTARTS=$(or $(RESTARTS),200) AVE_SOAK_PYTHON=$(abspath $(python)) \
-	AVE_SOAK_OLDER=$(older) \
+	AVE_SOAK_OLDER=$(older) AVE_SOAK_PAUSE_MS=$(or $(PAUSE_MS),50) \
 	cargo test --locked --release -p ave-broker --test binary -- --exact --nocapture \
 	soak::clients_at_work_see_nothing_of_restarts_but_restarting
 

@@ -65,6 +65,7 @@ pub(crate) async fn serve(
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
     let Bench { drivers, watches, listers } = Bench::lay(&config, start).await?;
+    let begun = Instant::now();
     let throne = match start {
         Start::Fresh => Throne::found(&config, opened)?,
         Start::After => Throne::inherit(&config, &post).await?,
@@ -101,7 +102,9 @@ pub(crate) async fn serve(
     if service::is_there() {
         patting.spawn(service::pat(site.hub.clone()));
     }
-    info!(%address, %generation, "listening");
+    // For so long nobody has lent anything, if this process took over from another.
+    let within_ms = begun.elapsed().as_secs_f64() * 1e3;
+    info!(%address, %generation, within_ms, "listening");
     let served = post.announce(address);
     if served.is_err() {
         stop.cancel();
