@@ -9,13 +9,14 @@ use serde_json::json;
 use crate::support::{Lab, Peer, only, wait_until};
 
 /// Who may look at it, because a person reads what becomes of it, or another machine's files are dated by it.
-const LOOK: [(&str, &str); 6] = [
+const LOOK: [(&str, &str); 7] = [
     ("broker/adb/src/transfer.rs", "the date of a file that is pushed"),
     ("broker/server/src/daemon/hickup.rs", "the name of a dump"),
     ("broker/server/src/drivers/handset/android/mod.rs", "the name of a file of a handset's"),
     ("broker/server/src/drivers/relay/stamp.rs", "when a relay was switched, for a script's log"),
     ("broker/server/src/journal/entry.rs", "when a journal was begun"),
     ("broker/server/src/journal/recovery.rs", "the name of a journal that is set aside"),
+    ("broker/server/src/usb.rs", "the birth of a device's folder, by which it is told from another one"),
 ];
 
 /// How one looks at it.
