@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ave_core::Core;
 use ave_profile::{BrokerId, Generation};
 use tokio::net::TcpListener;
@@ -10,6 +10,7 @@ use tracing::warn;
 
 use crate::cli::say;
 use crate::config::Config;
+use crate::config::equipment::Equipment;
 use crate::daemon::Post;
 use crate::gate;
 use crate::handover::SessionKey;
@@ -57,6 +58,9 @@ impl Throne {
 
     /// That of the broker which runs. All that can fail comes before the word that this process rules.
     pub(crate) async fn inherit(config: &Config, post: &Post) -> Result<Throne> {
+        // The old process keeps what it has read of a file that is of no use now. This one would have nothing.
+        Equipment::read(&config.paths.equipment_json(), config.types.kinds())
+            .map_err(|fault| anyhow!("could not restart: {fault}"))?;
         let Inheritance { ancestry, listener, snapshot, keys } =
             take::ask(&config.paths).await.context("could not restart")?;
         let listener =
