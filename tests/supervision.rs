@@ -89,6 +89,8 @@ fn what_cannot_be_handed_over_stays() {
     let nowhere = lab.home().join("nowhere");
     let reply = admin.call("begin_handover", json!([nowhere.to_str()]));
     assert_eq!(refused(&reply), format!("directory not writable: {}", nowhere.display()));
+    let reply = admin.call("begin_handover", json!([""]));
+    assert_eq!(refused(&reply), "directory not writable: ", "who asks has another working directory");
     assert_eq!(refused(&admin.call("end_handover", json!([1]))), "call begin_handover() first");
     assert!(refused(&admin.call("begin_handover", json!([7]))).starts_with("wanted a directory"));
     lab.client().get(json!([piece("h1")]));

@@ -129,6 +129,9 @@ async fn pass(stream: &UnixStream, session: &SessionHandle) -> io::Result<()> {
 
 /// For the broker's own user alone: the sessions' keys go through here.
 fn listen_in(folder: &Path) -> io::Result<(UnixListener, PathBuf)> {
+    if !folder.is_absolute() {
+        return Err(io::Error::other("nobody else knows this process's working directory"));
+    }
     let path = folder.join(format!("handover-{:016}", random_u64() % 10_u64.pow(16)));
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
