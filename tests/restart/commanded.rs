@@ -1,8 +1,10 @@
 //! The command: what it says, what keeps it from its work, and who is served meanwhile.
 
 use std::fs;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -46,13 +48,16 @@ fn success_names_the_new_process() {
 #[test]
 fn a_wrong_configuration_leaves_the_old_broker_untouched_and_is_explained() {
     type Break = fn(&Lab);
-    let breaks: [(&str, Break); 4] = [
+    let breaks: [(&str, Break); 5] = [
         ("broker attribute \"port\" must be on the form", |lab| reconfigure(lab, json!({"port": "invalid"}))),
         ("authkeys.json: ", |lab| {
             fs::write(lab.home().join(".ave/config/authkeys.json"), "[]").expect("a file");
         }),
         ("workspace root directory is not configured", |lab| {
             fs::write(lab.home().join(".ave/config/workspace.json"), "{}").expect("a file");
+        }),
+        ("equipment.json: Expecting", |lab| {
+            fs::write(lab.home().join(".ave/config/equipment.json"), "[{").expect("a file");
         }),
         ("the stacked profile", |lab| reconfigure(lab, json!({"stacks": [[{"type": "relay"}]]}))),
     ];
@@ -134,6 +139,22 @@ fn two_restarts_at_once_leave_one_broker_that_lends() {
         assert_eq!(other.broker.call("get", json!([only("h1")]))["exception"]["type"], "Busy");
     }
     assert!(h1.is_usable());
+}
+
+#[test]
+fn a_stop_at_any_moment_of_a_restart_leaves_nobody() {
+    for round in 0..16 {
+        let lab = Lab::of(&["h1"], &[]);
+        let mut holder = Client::of(&lab);
+        holder.lent_one(only("h1"));
+        let mut restarting = lab.restarting();
+        let mut restarting = restarting.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        thread::sleep(Duration::from_millis(8 * round)); // the moment differs, and none is wrong
+        let stopped = outcome(lab.command().arg("--stop"));
+        assert_eq!(stopped.status, Some(0), "round {round}: {stopped:?}");
+        restarting.wait().expect("a child");
+        lab.wait_generations(0);
+    }
 }
 
 /// A home whose brokers end with it.

@@ -109,17 +109,14 @@ pub(crate) async fn serve(
     if served.is_err() {
         stop.cancel();
     }
-    tokio::select! {
-        () = stop.cancelled() => {}
-        successor = giver.run() => {
-            info!(%generation, "another process has taken over");
-            if successor.is_known() {
-                patting.shutdown().await; // that one has to speak for itself
-            }
-            site.sharing.stop().await;
-            lists.shutdown().await;
-            outlive(site.clone(), successor).await;
+    if let Some(successor) = giver.run().await {
+        info!(%generation, "another process has taken over");
+        if successor.is_known() {
+            patting.shutdown().await; // that one has to speak for itself
         }
+        site.sharing.stop().await;
+        lists.shutdown().await;
+        outlive(site.clone(), successor).await;
     }
     gate.await.context("the gate failed")?;
     patting.shutdown().await;

@@ -29,6 +29,10 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How long the older brokers of a home may take to end after the one that came after them.
 const ELDERS_LIMIT: Duration = Duration::from_secs(3);
 
+/// How many processes may take over from each other while the daemon is being ended. More restarts at that moment
+/// are no accident.
+const SUCCESSORS_MAX: usize = 8;
+
 /// How often to look whether it has ended.
 const LOOK_PERIOD: Duration = Duration::from_millis(10);
 
@@ -231,10 +235,14 @@ fn clear_the_place(daemon: &Daemon, force: bool) -> Outcome {
     }
 }
 
-/// Ends the daemon, and with it its elders.
+/// Ends the daemon, whoever takes over from it meanwhile, and with it its elders.
 fn end(daemon: &Daemon, pid: Pid) -> Outcome {
     end_one(daemon, pid)?;
     if daemon.has_elders {
+        for _ in 0..SUCCESSORS_MAX {
+            let Ok(Found::Live(successor)) = look(&daemon.pid_file) else { break };
+            end_one(daemon, successor)?;
+        }
         let ended = elders::wait_or_end(&daemon.paths, ELDERS_LIMIT);
         ended.map_err(|error| Failure::of(format_args!("could not stop: {error}")))?;
     }
@@ -276,8 +284,12 @@ fn has_ended(daemon: &Daemon, pid: Pid, limit: Duration) -> bool {
 }
 
 /// Removes what a daemon that was killed leaves in `run`, unless a new one has come: whoever holds the PID
-/// file, which goes at the end, is alone there.
+/// file, which goes at the end, is alone there. After an orderly end there is nothing: others must not take this
+/// process for a daemon.
 fn remove_traces(daemon: &Daemon) {
+    if matches!(look(&daemon.pid_file), Ok(Found::Nothing | Found::Live(_))) {
+        return;
+    }
     if let (Ok(Some(_alone)), Some(trace)) = (PidFile::take(&daemon.pid_file), &daemon.trace) {
         let _ = fs::remove_file(trace);
     }

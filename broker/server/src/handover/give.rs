@@ -69,11 +69,13 @@ impl Giver {
         Giver { site, post, listener, door: door.ok() }
     }
 
-    /// Returns once somebody has taken over. Who could not leaves no trace.
-    pub(crate) async fn run(self) -> Successor {
+    /// Returns once somebody has taken over, or `None` once the broker is to stop. Who could not take over leaves
+    /// no trace.
+    pub(crate) async fn run(self) -> Option<Successor> {
         let mut abdications = self.site.reign.abdications();
         loop {
             let met = tokio::select! {
+                () = self.site.stop.cancelled() => return None,
                 accepted = accept(self.door.as_ref()) => match accepted {
                     Ok(channel) => self.meet(&channel).await.map(|going| (Some(channel), going)),
                     Err(error) => {
@@ -84,7 +86,9 @@ impl Giver {
                 Some(heard) = next(&mut abdications) => self.abdicate(heard).await.map(|going| (None, going)),
             };
             match met {
-                Ok((channel, (departures, _elder))) => return Successor { channel, departures, _elder },
+                Ok((channel, (departures, _elder))) => {
+                    return Some(Successor { channel, departures, _elder });
+                }
                 Err(error) => warn!(%error, "no other process has taken over"),
             }
         }
@@ -111,7 +115,7 @@ impl Giver {
 
     async fn freeze_alone(&self) -> io::Result<(Vec<Arc<SessionHandle>>, Going)> {
         let elder = ElderFile::take(&self.site.config.paths)?;
-        let Still { sessions, departures, .. } = self.freeze().await?;
+        let Still { sessions, departures, .. } = self.unless_stopped(self.freeze()).await?;
         Ok((sessions, (departures, elder)))
     }
 
@@ -181,12 +185,28 @@ impl Giver {
         Ok(version)
     }
 
+    /// Once the new process may rule it is known who does before this one stops: one of them has to be seen by
+    /// whoever wants to end this broker.
     async fn hand_over(
         &self,
         (channel, pid): (&Channel, Pid),
         elders: &[Elder],
         version: u32,
     ) -> io::Result<Going> {
+        let going = self.unless_stopped(self.pass_on(channel, elders, version)).await?;
+        self.commit(channel, pid).await?;
+        Ok(going)
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.site.stop.cancelled() => Err(io::Error::other("the broker is being stopped")),
+        }
+    }
+
+    /// Gives the new process all that it needs, which then says that it could go on.
+    async fn pass_on(&self, channel: &Channel, elders: &[Elder], version: u32) -> io::Result<Going> {
         let Still { snapshot, sessions, departures, journal } = self.freeze().await?;
         let generation = self.site.generation;
         channel.send(&Message::Begin { generation }, &[]).await?;
@@ -207,7 +227,6 @@ impl Giver {
         if let Some(journal) = journal {
             journal.wait().await?;
         }
-        self.commit(channel, pid).await?;
         Ok((departures, elder))
     }
 
