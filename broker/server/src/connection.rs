@@ -101,9 +101,13 @@ impl Stream for tokio::io::DuplexStream {
 }
 
 /// Serves a connection until it ends. Whatever ends it, what it held is given back.
-pub(crate) async fn serve<S: Stream>(stream: S, entrance: Entrance, place: Place, site: Arc<Site>) {
-    // As long as nobody knows who it is, it may be a guest.
-    let guest = site.reign.guests.token();
+/// As long as nobody knows who it is, it may be a guest.
+pub(crate) async fn serve<S: Stream>(
+    stream: S,
+    entrance: Entrance,
+    (place, guest): (Place, TaskTrackerToken),
+    site: Arc<Site>,
+) {
     let limits = &site.config.broker.limits;
     let mut wire = Wire::new(stream, limits.handshake_frame_bytes_max);
     let limit = Duration::from_secs(limits.handshake_limit_s);

@@ -61,9 +61,10 @@ pub(crate) async fn serve_broker(listener: Arc<TcpListener>, site: Arc<Site>) {
     loop {
         let accepting = accept(&listener, &site, |stream, peer, place| {
             let (site, stop) = (site.clone(), site.stop.clone());
+            let welcome = (place, site.reign.guests.token()); // from now on: this process may not end before
             connections.spawn(async move {
                 tokio::select! {
-                    () = connection::serve(stream, Entrance::Broker(peer), place, site) => {}
+                    () = connection::serve(stream, Entrance::Broker(peer), welcome, site) => {}
                     () = stop.cancelled() => {}
                 }
             });
@@ -114,9 +115,10 @@ pub(crate) async fn serve_session(
 ) {
     let accepting = accept(&listener, &site, |stream, _, place| {
         let (site, session) = (site.clone(), handle.clone());
+        let welcome = (place, site.reign.guests.token());
         handle.connections.spawn(async move {
             tokio::select! {
-                () = connection::serve(stream, Entrance::Session(session.clone()), place, site) => {}
+                () = connection::serve(stream, Entrance::Session(session.clone()), welcome, site) => {}
                 () = session.cut.cancelled() => {}
             }
         });

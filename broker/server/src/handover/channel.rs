@@ -30,7 +30,7 @@ const MESSAGE_BYTES_MAX: usize = 64 << 10;
 const DESCRIPTORS_MAX: usize = 4;
 
 /// How long the other process may take nothing of what it is told.
-const SEND_LIMIT: Duration = Duration::from_secs(3);
+const SEND_LIMIT: Duration = Duration::from_secs(12);
 
 /// One message. The new process is the one that says `Hello`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,8 +140,21 @@ impl Channel {
     /// Says something.
     ///
     /// # Errors
-    /// If it is too long, or the other process has gone or takes nothing for three seconds.
+    /// If it is too long, or the other process has gone or takes nothing for twelve seconds.
     pub(crate) async fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the other process takes nothing");
+        timeout(SEND_LIMIT, self.send_patiently(message, descriptors)).await.map_err(late)?
+    }
+
+    /// Says something, however long the other process takes. Dropping the future says nothing.
+    ///
+    /// # Errors
+    /// If it is too long, or the other process has gone.
+    pub(crate) async fn send_patiently(
+        &self,
+        message: &Message,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
         if bytes.len() > MESSAGE_BYTES_MAX {
             let message = format!("a message of {} bytes is too long", bytes.len());
@@ -155,8 +168,7 @@ impl Channel {
             }
             Ok(sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).map(drop)?)
         });
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the other process takes nothing");
-        timeout(SEND_LIMIT, sending).await.map_err(late)?
+        sending.await
     }
 
     /// The next message; `None` once the other process has gone. Dropping the future loses nothing.

@@ -244,7 +244,7 @@ async fn tell(channel: &Channel, errand: Errand) -> io::Result<()> {
 /// Passes a connection to the process at the other end.
 pub(super) async fn send_visitor(channel: &Channel, visitor: Visitor) -> io::Result<()> {
     let Visitor { session, read, stream } = visitor;
-    channel.send(&Message::Proxy { session, read }, &[stream.as_fd()]).await
+    channel.send_patiently(&Message::Proxy { session, read }, &[stream.as_fd()]).await
 }
 
 async fn hear((message, descriptors): Received, around: &Surroundings) -> io::Result<()> {

@@ -1,16 +1,18 @@
 //! The old process once another one rules: serves the sessions it has, and says what it closes, until all is
 //! closed. (Specification 7.1.)
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use ave_profile::SessionId;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Duration, timeout};
 use tracing::{info, warn};
 
-use super::channel::{Channel, Message, Received};
+use super::channel::{Channel, Message};
 use super::elders::send_visitor;
 use super::give::Successor;
 use super::stillness::Departure;
@@ -25,51 +27,66 @@ const REASON_CHARS_MAX: usize = 4096;
 
 /// Serves the sessions of a process whose time is over, until all that it held is closed. `stop` follows the
 /// last of its guests, or a word of the process that rules, or that one's death: a crash of the broker ends all
-/// sessions.
+/// sessions. A process that rules and is slow disturbs nobody.
 pub(crate) async fn outlive(site: Arc<Site>, successor: Successor) {
-    let Successor { mut channel, mut departures, _elder } = successor;
+    let Successor { channel, departures, _elder } = successor;
     site.reign.guests.close();
+    tokio::select! {
+        () = report(&site, channel.as_ref(), departures) => {}
+        never = heed(&site, channel.as_ref()) => match never {},
+        never = leave(&site) => match never {},
+    }
+}
+
+/// Tells what is closed, and sends on who came here too late, until the hub has closed everything.
+async fn report(site: &Site, mut channel: Option<&Channel>, mut departures: UnboundedReceiver<Departure>) {
     let Some(mut late) = site.reign.late() else { return };
-    let mut alone = false;
     loop {
-        let said = tokio::select! {
-            departure = departures.recv() => match (departure, &channel) {
-                (None, _) => return, // the hub has closed everything
-                (Some(departure), Some(channel)) => tell(channel, departure).await,
-                (Some(_), None) => Ok(()),
-            },
-            received = receive(channel.as_ref()) => match received {
-                Ok(Some((message, descriptors))) => obey(&site, channel.as_ref(), message, descriptors).await,
-                Ok(None) => Err(io::Error::other("the process that rules has died")),
-                Err(error) => Err(error),
-            },
-            Some((visitor, _guest)) = late.recv() => match &channel {
+        let told = tokio::select! {
+            Some((visitor, _guest)) = late.recv() => match channel {
                 Some(channel) => send_visitor(channel, visitor).await,
                 None => Ok(()),
             },
-            () = site.reign.guests.wait(), if !alone => {
-                alone = true;
-                info!("the last session has ended");
-                site.reign.farewell.cancel();
-                site.connections.close();
-                let _ = timeout(FAREWELL_LIMIT, site.connections.wait()).await;
-                site.stop.cancel();
-                Ok(())
-            }
+            departure = departures.recv() => match (departure, channel) {
+                (None, _) => return,
+                (Some(departure), Some(channel)) => tell(channel, departure).await,
+                (Some(_), None) => Ok(()),
+            },
         };
-        if let Err(error) = said {
-            warn!(%error, "this process ends: nobody rules any more");
-            channel = None;
-            site.stop.cancel();
+        if told.is_err() {
+            channel = None; // `heed` hears of it, too
         }
     }
 }
 
-async fn receive(channel: Option<&Channel>) -> io::Result<Option<Received>> {
-    match channel {
-        Some(channel) => channel.receive().await,
-        None => std::future::pending().await,
+/// Does what the process that rules says, for as long as there is one.
+async fn heed(site: &Arc<Site>, channel: Option<&Channel>) -> Infallible {
+    if let Some(channel) = channel {
+        let error = loop {
+            let heeded = match channel.receive().await {
+                Ok(Some((message, descriptors))) => obey(site, channel, message, descriptors).await,
+                Ok(None) => break io::Error::other("the process that rules has died"),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = heeded {
+                break error;
+            }
+        };
+        warn!(%error, "this process ends: nobody rules any more");
+        site.stop.cancel();
     }
+    std::future::pending().await
+}
+
+/// Ends the process when the last of its guests has gone.
+async fn leave(site: &Site) -> Infallible {
+    site.reign.guests.wait().await;
+    info!("the last session has ended");
+    site.reign.farewell.cancel();
+    site.connections.close();
+    let _ = timeout(FAREWELL_LIMIT, site.connections.wait()).await;
+    site.stop.cancel();
+    std::future::pending().await
 }
 
 /// What cannot be said, because it is too long, is found out when the session or this process has ended.
@@ -81,7 +98,7 @@ async fn tell(channel: &Channel, departure: Departure) -> io::Result<()> {
         }
         Departure::Session(session) => Message::Ended { session },
     };
-    match channel.send(&message, &[]).await {
+    match channel.send_patiently(&message, &[]).await {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             warn!(%error, "the process that rules does not hear of a piece at once");
             Ok(())
@@ -92,15 +109,12 @@ async fn tell(channel: &Channel, departure: Departure) -> io::Result<()> {
 
 async fn obey(
     site: &Arc<Site>,
-    channel: Option<&Channel>,
+    channel: &Channel,
     message: Message,
     descriptors: Vec<OwnedFd>,
 ) -> io::Result<()> {
     match message {
-        Message::Ping => match channel {
-            Some(channel) => channel.send(&Message::Pong, &[]).await,
-            None => Ok(()),
-        },
+        Message::Ping => channel.send_patiently(&Message::Pong, &[]).await,
         Message::Close { session } => {
             end_session(site, session);
             Ok(())

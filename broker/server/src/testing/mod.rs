@@ -142,7 +142,12 @@ impl House {
     pub(crate) async fn guest(&self, key: &str) -> Guest {
         let (ours, theirs) = duplex(1 << 16);
         let place = self.site.crowd.enter(PEER.ip()).unwrap();
-        tokio::spawn(connection::serve(ours, Entrance::Broker(PEER), place, self.site.clone()));
+        tokio::spawn(connection::serve(
+            ours,
+            Entrance::Broker(PEER),
+            (place, self.site.reign.guests.token()),
+            self.site.clone(),
+        ));
         Guest::enter(theirs, key).await
     }
 
