@@ -12,6 +12,7 @@ use std::time::Duration;
 use ave_profile::{Map, Refusal, Value};
 use ave_protocol::arguments::Bound;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::getuid;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -100,6 +101,10 @@ pub(crate) async fn end(client: &Client, bound: Bound) -> Result<bool, Refusal> 
     let late = |_| Refusal::exception(format!("nobody connected within {} s", limit.as_secs_f64()));
     let failed = |error: io::Error| Refusal::exception(format!("the sessions were not taken: {error}"));
     let (stream, _) = timeout(limit, handover.listener.accept()).await.map_err(late)?.map_err(failed)?;
+    let peer = stream.peer_cred().map_err(failed)?.uid();
+    if peer != getuid().as_raw() && peer != 0 {
+        return Err(Refusal::exception(format!("wanted user {}, found {peer} at the socket", getuid())));
+    }
     for session in holding {
         let sent = timeout(TAKE_LIMIT, pass(&stream, session)).await;
         sent.unwrap_or_else(|late| Err(late.into())).map_err(failed)?;
