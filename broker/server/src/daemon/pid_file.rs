@@ -45,7 +45,7 @@ pub(super) fn look(path: &Path) -> io::Result<Found> {
     if content.trim().is_empty() {
         return Ok(Found::Empty);
     }
-    if lock(&File::open(path)?, FlockOperation::NonBlockingLockShared)? {
+    if lock(&File::open(path)?, FlockOperation::NonBlockingLockShared)? || names_a_dead_one(path) {
         return Ok(Found::Stale);
     }
     let pid = content.trim().parse().ok().and_then(Pid::from_raw);

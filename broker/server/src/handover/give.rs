@@ -245,6 +245,9 @@ impl Giver {
             let _ = pidfd_send_signal(&process, Signal::KILL);
             let process = watched(process)?;
             let _ = timeout(KILL_LIMIT, process.readable()).await;
+            if hear(channel).await.is_ok_and(|last| last == Message::Mine) {
+                return Ok(()); // it ruled, and may have lent, before it was killed: that is a crash of the broker
+            }
             if shared {
                 self.site.sharing.start(&self.site).await;
             }
