@@ -1,7 +1,7 @@
 //! Requests, replies and exceptions. (10.2)
 //!
-//! That a service ends after `Exit`, and that `Restarting` keeps a session, have no cause here yet: units
-//! with a driver that says so are tested where sessions are made.
+//! That a service ends after `Exit` has no cause here: units with a driver that says so are tested where
+//! sessions are made. `Restarting` has its tests in `restart.rs`.
 
 use std::time::Duration;
 
@@ -229,7 +229,7 @@ fn any_bytes_in_a_result_are_valid_json_43() {
     assert!(text.starts_with("\u{1}\u{1b}") && text.contains('\u{0}'), "{text:?}");
 }
 
-/// `Restarting` and `Exit` have no cause yet; `OverflowError` is an original client's matter.
+/// `Restarting` is tested with restarts; `Exit` has no cause here, `OverflowError` is an original client's matter.
 #[test]
 fn our_own_client_can_tell_exceptions_apart_44() {
     let lab = Lab::of(&["h1"], &[]);

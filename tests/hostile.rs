@@ -246,6 +246,9 @@ fn arguments_of_every_call_may_have_any_type() {
             calls.split(' ').flat_map(|call| oddities().into_iter().map(move |odd| (call, odd)))
         {
             for arguments in [json!([odd]), json!([odd, odd]), json!(["local", [odd]])] {
+                if call == "begin_handover" && arguments == json!([null]) {
+                    continue; // ends the reign, as it should
+                }
                 let mut peer = Peer::connect(scene.lab.address(), key);
                 let reply = peer.call(call, arguments.clone());
                 assert!(
