@@ -1,6 +1,6 @@
 """Clients of a broker that is restarted under them: `tests/soak.rs` starts them and ends them with their input.
 
-Usage: soak_clients.py PORT THREADS NUMBER CLAIMS    (prints what they saw as one line of JSON)
+Usage: soak_clients.py PORT THREADS NUMBER THOUGHT_MAX_S CLAIMS    (prints what they saw as one line of JSON)
 """
 
 import collections
@@ -14,8 +14,7 @@ import time
 from ave.broker import Broker
 from ave.exceptions import AveException, Restarting
 
-THOUGHT_MAX_S = 0.6
-GETS_MAX = 4
+GETS_MAX = 2
 LIMIT_S = 30
 WANTS = [{"type": "handset"}], [{"type": "relay"}], [{"type": "workspace"}], [{"type": "handset"}, {"type": "relay"}]
 
@@ -23,9 +22,10 @@ WANTS = [{"type": "handset"}], [{"type": "relay"}], [{"type": "workspace"}], [{"
 class Client(threading.Thread):
     """Gets, uses, gives back, and begins anew, until it is over."""
 
-    def __init__(self, address, claims, is_over, seed):
+    def __init__(self, address, claims, thought_max_s, is_over, seed):
         super().__init__()
-        self.address, self.claims, self.is_over, self.random = address, claims, is_over, random.Random(seed)
+        self.address, self.claims, self.thought_max_s = address, claims, thought_max_s
+        self.is_over, self.random = is_over, random.Random(seed)
         self.done, self.failed = collections.Counter(), collections.Counter()
 
     def run(self):
@@ -79,13 +79,13 @@ class Client(threading.Thread):
         return self.claims / "{}={}".format(profile["type"], profile.get("serial") or profile["uid"])
 
     def think(self):
-        time.sleep(self.random.uniform(0, THOUGHT_MAX_S))
+        time.sleep(self.random.uniform(0, self.thought_max_s))
 
 
-def main(port, threads, number, claims):
+def main(port, threads, number, thought_max_s, claims):
     is_over = threading.Event()
-    address = ("127.0.0.1", int(port))
-    clients = [Client(address, pathlib.Path(claims), is_over, f"{number}.{n}") for n in range(int(threads))]
+    about = ("127.0.0.1", int(port)), pathlib.Path(claims), float(thought_max_s), is_over
+    clients = [Client(*about, f"{number}.{n}") for n in range(int(threads))]
     for client in clients:
         client.start()
     sys.stdin.read()

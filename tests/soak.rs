@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::handover::part::{Failure, Part, STEPS};
 use crate::support::{Lab, brokers, outcome, piece, stacks, wait_until};
 use claims::Claims;
-use client::{Dice, Experience, Scene, live};
+use client::{Dice, Experience, GETS_MAX, Scene, live};
 use tally::{Span, Tally, percentiles};
 
 /// Nobody reads what so many clients have the broker log.
@@ -39,9 +39,13 @@ const FAILURE_EVERY: usize = 3;
 /// Threads of one process of Python clients.
 const PYTHON_THREADS: usize = 10;
 
-/// How many stacks a client can hold or have in the making at once, at most: as many as it asks for, and those of
-/// its last life, which are being closed.
-const STACKS_PER_CLIENT: usize = 8;
+/// How many stacks a client can hold or have in the making at once, at most: one for each that it asks for, and
+/// those of its last life, which are being closed.
+const STACKS_PER_CLIENT: usize = 2 * GETS_MAX as usize;
+
+/// How long one of so many clients thinks at most: the more there are the longer, so that they leave the machine some
+/// time. What is measured is the broker.
+const THOUGHT_PER_CLIENT: Duration = Duration::from_millis(10);
 
 fn number(name: &str, default: usize) -> usize {
     env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
@@ -70,6 +74,7 @@ impl Scripts {
             Command::new(python)
                 .arg(&script)
                 .args([&port, &threads.to_string(), &number.to_string()])
+                .arg(scene.thought_max.as_secs_f64().to_string())
                 .arg(scene.claims.folder())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -173,8 +178,12 @@ fn clients_at_work_see_nothing_of_restarts_but_restarting() {
 
     let lab = lab(clients * STACKS_PER_CLIENT);
     let folder = tempfile::tempdir().expect("a folder");
-    let scene =
-        Scene { broker: lab.address(), claims: Claims::at(folder.path()), is_over: AtomicBool::new(false) };
+    let scene = Scene {
+        broker: lab.address(),
+        claims: Claims::at(folder.path()),
+        is_over: AtomicBool::new(false),
+        thought_max: THOUGHT_PER_CLIENT * u32::try_from(clients).expect("fewer"),
+    };
     let scripts = python.map(|python| Scripts::start(&python, scripted, &scene));
     let mut seen = Experience::default();
     let mut made = Restarts::default();

@@ -15,17 +15,16 @@ use super::claims::Claims;
 use super::tally::{Span, Tally};
 use crate::support::PATIENCE;
 
-/// How long a client thinks at most between two steps. Five hundred of them leave two cores some time then.
-const THOUGHT_MAX: Duration = Duration::from_millis(600);
-
-/// How often a client asks one broker for more, at most.
-const GETS_MAX: u64 = 4;
+/// How often a client asks one broker, at most.
+pub(super) const GETS_MAX: u64 = 2;
 
 /// What all clients know.
 pub(super) struct Scene {
     pub(super) broker: SocketAddr,
     pub(super) claims: Claims,
     pub(super) is_over: AtomicBool,
+    /// How long a client thinks at most between two steps.
+    pub(super) thought_max: Duration,
 }
 
 /// What a client counts, and how long it waited for each grant.
@@ -96,7 +95,7 @@ impl Life<'_> {
     }
 
     fn stay(&mut self, broker: &mut Broker, held: &mut Vec<Proxy>) -> End {
-        for _ in 0..=self.dice.roll(GETS_MAX) {
+        for _ in 0..1 + self.dice.roll(GETS_MAX) {
             let begun = Instant::now();
             match broker.get(&self.want()) {
                 Ok(grants) => {
@@ -188,8 +187,8 @@ impl Life<'_> {
     }
 
     fn think(&mut self) {
-        let most = u64::try_from(THOUGHT_MAX.as_millis()).expect("a short time");
-        thread::sleep(Duration::from_millis(self.dice.roll(most)));
+        let most = u64::try_from(self.scene.thought_max.as_micros()).expect("a short time");
+        thread::sleep(Duration::from_micros(self.dice.roll(most)));
     }
 }
 
