@@ -38,8 +38,8 @@ lint:
 rust-test:
 	cargo build --locked -p ave-broker
 	@if command -v cargo-nextest >/dev/null; \
-	then echo cargo nextest run; cargo nextest run --locked && cargo test --locked --doc; \
-	else echo cargo test; cargo test --locked; fi
+	then echo cargo nextest run; cargo nextest run --locked --no-fail-fast && cargo test --locked --doc; \
+	else echo cargo test; cargo test --locked --no-fail-fast; fi
 
 python-test: setup
 	cargo build --locked -p ave-broker -p ave-simulated
