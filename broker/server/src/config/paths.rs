@@ -192,19 +192,23 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts `content` at `path` all at once unless something is there; tells whether it did.
+/// Puts `content` at `path` all at once unless something is there, so that a loss of power leaves all of it or nothing;
+/// tells whether it did.
 ///
 /// # Errors
 /// If the folder cannot be written.
 pub fn put_new(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
-    match unnamed(path, content, mode)?.persist_noclobber(path) {
+    let file = unnamed(path, content, mode)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error.error),
     }
 }
 
-/// A finished file without its name yet, in the folder it will be named in.
+/// A finished file without its name yet, in the folder it will be named in. The disk need not have it: what says which
+/// process runs is of no use after a loss of power, and a broker that takes over must not wait for a busy disk.
 pub(crate) fn unnamed(path: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     use std::io::Write;
 
@@ -212,7 +216,6 @@ pub(crate) fn unnamed(path: &Path, content: &[u8], mode: u32) -> io::Result<temp
     let permissions = fs::Permissions::from_mode(mode);
     let mut file = tempfile::Builder::new().prefix(".ave-").permissions(permissions).tempfile_in(folder)?;
     file.write_all(content)?;
-    file.as_file().sync_all()?;
     Ok(file)
 }
 
