@@ -2,12 +2,14 @@
 //! see of it, and its log.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::{iter, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -15,10 +17,11 @@ use tempfile::TempDir;
 
 use crate::support::{Lab, PATIENCE, Peer, command, only, plain, wait_until};
 
-/// A service manager, as far as a service can tell.
+/// A service manager, as far as a service can tell. It reads all the while, as managers do: there is little room for what
+/// they have not read.
 struct Manager {
     home: TempDir,
-    socket: UnixDatagram,
+    heard: mpsc::Receiver<String>,
 }
 
 /// A broker that it has started.
@@ -28,8 +31,14 @@ impl Manager {
     fn new() -> Manager {
         let home = Lab::plan().home();
         let socket = UnixDatagram::bind(home.path().join("notify")).expect("a socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-        Manager { home, socket }
+        let (said, heard) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length) = socket.recv(&mut bytes)
+                && said.send(String::from_utf8_lossy(&bytes[..length]).into_owned()).is_ok()
+            {}
+        });
+        Manager { home, heard }
     }
 
     fn command(&self) -> Command {
@@ -56,9 +65,7 @@ impl Manager {
     /// Waits for a word, and tells what came with it.
     fn hears(&self, word: &str) -> Vec<String> {
         loop {
-            let mut bytes = [0; 4096];
-            let length = self.socket.recv(&mut bytes).unwrap_or_else(|error| panic!("{word}: {error}"));
-            let said = String::from_utf8_lossy(&bytes[..length]);
+            let said = self.heard.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{word}: {error}"));
             let said: Vec<String> = said.lines().map(str::to_owned).collect();
             if said.iter().any(|said| said == word) {
                 return said;
@@ -66,17 +73,13 @@ impl Manager {
         }
     }
 
-    /// Whether anybody has said that the service ends, among all that was said and not yet heard.
-    fn heard_stopping(&self) -> bool {
-        self.socket.set_nonblocking(true).expect("a socket");
-        let mut bytes = [0; 4096];
-        let mut said = String::new();
-        while let Ok(length) = self.socket.recv(&mut bytes) {
-            said += &String::from_utf8_lossy(&bytes[..length]);
-            said.push('\n');
-        }
-        self.socket.set_nonblocking(false).expect("a socket");
-        said.contains("STOPPING")
+    /// All that was said so far and not yet heard.
+    fn hears_the_rest(&self) -> Vec<String> {
+        const MARK: &str = "of the test";
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket.send_to(MARK.as_bytes(), self.home.path().join("notify")).expect("it listens");
+        let said = iter::repeat_with(|| self.heard.recv_timeout(PATIENCE).expect("the mark"));
+        said.take_while(|said| said != MARK).collect()
     }
 
     fn client(&self) -> Peer {
@@ -119,9 +122,7 @@ fn a_service_manager_hears_that_the_broker_answers_that_it_lives_and_that_it_sto
     manager.hears("STOPPING=1");
     let (success, log) = service.ends();
     assert!(success, "{log}");
-    manager.socket.set_nonblocking(true).expect("a socket");
-    let rest = manager.socket.recv(&mut [0; 4096]);
-    assert_eq!(rest.expect_err("nothing more is said").kind(), ErrorKind::WouldBlock);
+    assert_eq!(manager.hears_the_rest(), [""; 0], "nothing more is said");
 }
 
 #[test]
@@ -149,10 +150,26 @@ fn after_a_restart_the_new_process_speaks_to_the_service_manager() {
     assert!(success, "{log}");
     let elders = || run(manager.home.path(), &["--status"]).1.contains("of generation");
     wait_until("it is no longer among those that live", || !elders());
-    let stopping = manager.heard_stopping();
+    let rest = manager.hears_the_rest().concat();
     assert_eq!(run(manager.home.path(), &["--stop"]).0, Some(0));
-    assert!(!stopping, "the old process has ended, not the service");
+    assert!(!rest.contains("STOPPING"), "the old process has ended, not the service");
     manager.hears("STOPPING=1");
+}
+
+#[test]
+fn a_manager_that_does_not_read_holds_up_nobody() {
+    let home = Lab::plan().home();
+    let deaf = UnixDatagram::bind(home.path().join("notify")).expect("a socket");
+    let stranger = UnixDatagram::unbound().expect("a socket");
+    stranger.set_nonblocking(true).expect("a socket");
+    while stranger.send_to(b"STATUS=full", home.path().join("notify")).is_ok() {}
+    let manager = Manager { home, heard: mpsc::channel().1 };
+    let mut service = manager.start();
+    wait_until("it answers", || manager.home.path().join(".ave/run/port").exists());
+    manager.client().get(json!([{"type": "workspace"}]));
+    service.terminate();
+    wait_until("it has ended", || service.0.try_wait().expect("a child").is_some());
+    drop(deaf);
 }
 
 #[test]
@@ -171,10 +188,9 @@ fn tools_and_daemons_are_no_services() {
     let mut starting = command(other.home.path());
     starting.arg("--start").env("NOTIFY_SOCKET", other.home.path().join("notify"));
     assert!(starting.status().expect("it runs").success());
-    other.socket.set_nonblocking(true).expect("a socket");
-    let heard = other.socket.recv(&mut [0; 4096]);
+    let heard = other.hears_the_rest();
     assert!(command(other.home.path()).arg("--stop").status().expect("it runs").success());
-    assert_eq!(heard.expect_err("a daemon says nothing").kind(), ErrorKind::WouldBlock);
+    assert_eq!(heard, [""; 0], "a daemon says nothing");
 }
 
 #[test]
@@ -185,7 +201,7 @@ fn a_socket_that_was_opened_for_the_broker_is_used() {
     let config = manager.home.path().join(".ave/config/broker.json");
     fs::write(&config, json!({"port": 1, "listen": "127.0.0.1", "host": "127.0.0.1"}).to_string())
         .expect("a file");
-    let early = std::thread::spawn(move || Peer::connect(address, "").call("get_profile", json!([])));
+    let early = thread::spawn(move || Peer::connect(address, "").call("get_profile", json!([])));
     let service = manager.start_with(listener.into());
     manager.hears("READY=1");
     let profile = early.join().expect("a client that came before the broker is served");

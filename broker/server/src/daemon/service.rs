@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use ave_profile::Refusal;
@@ -25,6 +26,12 @@ pub(crate) const ENVIRONMENT: [&str; 5] =
 /// How often the manager hears at least that the broker still answers. The limit in the unit is told to the first
 /// process only, so that those after a restart cannot do better.
 const PAT_PERIOD_MAX: Duration = Duration::from_secs(5);
+
+/// How long a manager that does not read may hold up what it is told once.
+const TELL_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same for what it is told again and again.
+const PAT_LIMIT: Duration = Duration::from_millis(10);
 
 /// Whether a manager wants to hear anything.
 pub(crate) fn is_there() -> bool {
@@ -49,19 +56,22 @@ pub(crate) fn opened_socket() -> io::Result<Option<TcpListener>> {
 /// The broker answers, and is this process: the manager may have started another one, before a restart.
 pub(crate) fn ready(address: SocketAddr) {
     let status = format!("listening on {address}");
-    tell(&[NotifyState::MainPid(std::process::id()), NotifyState::Status(&status), NotifyState::Ready]);
+    tell(
+        &[NotifyState::MainPid(std::process::id()), NotifyState::Status(&status), NotifyState::Ready],
+        TELL_LIMIT,
+    );
 }
 
 /// The broker ends, and with it its sessions.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Status("ending all sessions"), NotifyState::Stopping]);
+    tell(&[NotifyState::Status("ending all sessions"), NotifyState::Stopping], TELL_LIMIT);
 }
 
 /// Says again and again that the broker answers, for as long as it really does: the hub has to say how many sessions
 /// there are. Safe to drop at any time.
 pub(crate) async fn pat(hub: HubHandle) -> Infallible {
     let period = sd_notify::watchdog_enabled().map_or(PAT_PERIOD_MAX, |limit| PAT_PERIOD_MAX.min(limit / 2));
-    pat_for(period, || hub.look(|core| core.census().sessions), tell).await
+    pat_for(period, || hub.look(|core| core.census().sessions), |said| tell(said, PAT_LIMIT)).await
 }
 
 async fn pat_for<A: Future<Output = Result<usize, Refusal>>>(
@@ -83,10 +93,20 @@ async fn pat_for<A: Future<Output = Result<usize, Refusal>>>(
 }
 
 /// A manager that does not listen is no reason to do anything else than before.
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+fn tell(state: &[NotifyState<'_>], limit: Duration) {
+    if let Err(error) = send(state, limit) {
         debug!(%error, "the service manager cannot be told");
     }
+}
+
+/// What `sd_notify` sends, which however waits for a manager that does not read, be it for ever.
+fn send(state: &[NotifyState<'_>], limit: Duration) -> io::Result<()> {
+    let Some(place) = std::env::var_os(NOTIFY_SOCKET) else { return Ok(()) };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(limit))?;
+    socket.connect(place)?;
+    let said: String = state.iter().map(|word| format!("{word}\n")).collect();
+    socket.send(said.as_bytes()).map(drop)
 }
 
 #[cfg(test)]
