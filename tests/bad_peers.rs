@@ -4,11 +4,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Lab, Manner, Original, Peer, any, free_ports, only, piece_with, pieces, plain, wait_until,
+    Client, Lab, Manner, Original, Peer, any, assert_within, free_ports, only, piece_with, pieces, plain,
+    wait_until,
 };
 
 /// A master with `n1`, a bad share with `h2` that is asked first, and a good one with `h3`.
@@ -192,7 +194,7 @@ fn who_leaves_while_a_slow_broker_is_asked_leaves_nothing_behind() {
     assert_eq!(Client::of(&near).lent_one(only("h2")).name, "h2");
 }
 
-/// Original clients give up after five seconds, so a broker that never answers is given up before.
+/// Original clients give up after five seconds, so a broker that never answers is given up after three.
 #[test]
 fn a_broker_that_never_answers_is_given_up_in_time() {
     for manner in [Manner::Holding, Manner::Mute] {
@@ -201,13 +203,13 @@ fn a_broker_that_never_answers_is_given_up_in_time() {
         far.behave(manner.clone());
         let mut client = Client::of(&near);
         client.lent(json!([only("h1")]));
-        let asked = std::time::Instant::now();
+        let asked = Instant::now();
         let (class, message) = client.refused(json!([only("h2")]));
         assert!(
             class == "Exit" && message.starts_with("Broker connection failed"),
             "{manner:?}: {class}: {message}"
         );
-        assert!(asked.elapsed().as_secs_f32() < 5.0, "{:?}", asked.elapsed());
+        assert_within(Duration::from_secs(3), asked);
         near.wait_available(&["h1"]);
         far.behave(Manner::Usual);
         far.wait_available(&["h2"]);

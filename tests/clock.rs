@@ -77,6 +77,8 @@ fn a_clock_that_is_set_back_or_forward_changes_nothing() {
         client.get(json!([only("r1")]));
         client.close();
         lab.wait_available(&["r1"]);
+        let before = dates.last().cloned();
+        wait_until("the log says another day", || Some(date(&lab.log())) != before);
         dates.push(date(&lab.log()));
         proxy.result_on(&only("h1"), "get_profile", json!([]));
         stranger.send(&stranger.digest(""));

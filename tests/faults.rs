@@ -41,7 +41,7 @@ fn a_job_that_is_cancelled_at_any_moment_leaves_no_lock() {
 #[test]
 fn a_request_that_nobody_waits_for_any_more_lends_nothing() {
     let lab = Lab::of(&["h1"], &[]);
-    let options = Options { reply_limit: Some(Duration::from_millis(500)), ..Options::default() };
+    let options = Options { reply_limit: Some(Duration::from_secs(3)), ..Options::default() };
     let get = Request::new("get", Arguments::positional([Wire::from(any("handset"))]));
     for _ in 0..2 {
         let address = ("127.0.0.1", lab.address().port());

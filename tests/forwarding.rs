@@ -343,7 +343,7 @@ fn a_dead_cable_ends_both_sides() {
         let far = Lab::of(&["h2"], &[]);
         let cable = Cable::to(far.address());
         let near =
-            Lab::having(&["h1"]).forward(cable.address()).broker(json!({"silence_limit_s": 1})).start();
+            Lab::having(&["h1"]).forward(cable.address()).broker(json!({"silence_limit_s": 3})).start();
         let mut client = Client::of(&near);
         client.lent(json!([[only("h1")], [only("h2")]]));
         kill(&cable);

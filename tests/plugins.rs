@@ -170,12 +170,12 @@ fn p_6_a_driver_killed_in_a_call_costs_its_piece_alone_until_it_is_reset() {
 
 #[test]
 fn p_8_a_call_beyond_its_limit_is_a_timeout_and_p_10_the_reset_brings_the_piece_back() {
-    let further = json!({"limits": {"open_s": 30, "call_s": 1}, "reset": {"method": "reset"}});
+    let further = json!({"limits": {"open_s": 30, "call_s": 3}, "reset": {"method": "reset"}});
     let lab = plan(further, &[("a", "")]).start();
     let mut held = Held::toaster(&lab, "a");
     let pid = held.pid();
     let (kind, message) = raised(&held.call("hang", json!([])));
-    assert!(kind == "Timeout" && message.contains("hang() took longer than 1 s"), "{message}");
+    assert!(kind == "Timeout" && message.contains("hang() took longer than 3 s"), "{message}");
     wait_until("it is gone", || !runs(pid));
     assert_eq!(raised(&held.call("echo", json!([]))).1, message);
     assert_eq!(held.session.result("get_version", json!([])), 1, "the session goes on");

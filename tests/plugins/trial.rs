@@ -23,7 +23,7 @@ fn failed(members: Value, fault: &str, replaced: &[(&str, &str)]) -> Vec<String>
     // Whatever it can be called without must answer, or each trial would end there.
     let driver = driver.replace("\"hang(timeout=0)\"", "\"hang(timeout)\"").replace(" \"twice()\",", "");
     let driver = driver.replace(" \"child()\",", "").replace("\"help\": \"\"", "\"help\": \"Does it.\"");
-    let limits = json!({"limits": {"open_s": 5, "close_s": 2, "reset_s": 2, "call_s": 5}});
+    let limits = json!({"limits": {"open_s": 10, "close_s": 10, "reset_s": 10, "call_s": 30}});
     let plan = plan(with(limits, members), &[("a", fault)]).file("equipment.d/driver.py", driver);
     let output = try_driver(plan.home().path(), "toaster");
     let said = said(&output);
@@ -112,13 +112,13 @@ fn p_17_what_is_left_running_is_named_and_killed() {
 #[test]
 fn p_17_listers_are_tried_too() {
     let lister =
-        |script: &str| json!({"listers": [{"command": {"command": ["sh", "-c", script], "grace_s": 2}}]});
+        |script: &str| json!({"listers": [{"command": {"command": ["sh", "-c", script], "grace_s": 5}}]});
     let good = r#"echo '[{"type": "toaster", "uid": "l", "fault": ""}]'"#;
     assert_eq!(failed(lister(good), "", &[]), [""; 0]);
     let cases = [
         ("echo Hello", "can be asked: it prints no JSON"),
         ("exit 3", "can be asked: it ended with exit status: 3"),
-        ("exec sleep 1000", "can be asked: it did not end within 2 s"),
+        ("exec sleep 1000", "can be asked: it did not end within 5 s"),
         (r#"echo '[{"type": "toaster"}]'"#, "can be asked: sh: [0]: wanted"),
         (
             r#"mkdir claimed && sleep 1 && rmdir claimed && echo '[{"type": "toaster", "uid": "l"}]'"#,

@@ -11,17 +11,8 @@ fn master_and_share() -> [Lab; 2] {
     let master = Lab::of(&["h1"], &[]);
     let share =
         Lab::having(&["h2", "h3"]).workspace(json!({"pretty": "share"})).share(master.address()).start();
-    wait_available(&master, &["h1", "h2", "h3"]);
+    master.wait_available(&["h1", "h2", "h3"]);
     [master, share]
-}
-
-/// Waits until exactly this can be had there, in any order: shares that return are listed last.
-fn wait_available(lab: &Lab, wanted: &[&str]) {
-    wait_until(&format!("exactly {wanted:?} can be had"), || {
-        let mut available = lab.available();
-        available.sort();
-        available == wanted
-    });
 }
 
 #[test]
@@ -31,8 +22,8 @@ fn a_restarted_master_gets_its_shares_back_and_what_is_lent_stays_taken_200() {
     let lent = client.lent(json!([[only("h1")], [only("h2")]]));
     for _ in 0..2 {
         master.hand_over();
-        wait_available(&master, &["h3"]);
-        wait_available(&share, &["h3"]);
+        master.wait_available(&["h3"]);
+        share.wait_available(&["h3"]);
         assert!(lent.iter().all(|piece| piece.is_usable()));
         assert_eq!(client.refused(json!([only("h3")])), restarting());
     }
@@ -40,10 +31,10 @@ fn a_restarted_master_gets_its_shares_back_and_what_is_lent_stays_taken_200() {
     assert_eq!(other.lent_one(only("h3")).at, share.address());
     assert_eq!(client.allocations(), ["h1", "h2"]);
     client.close();
-    wait_available(&master, &["h1", "h2"]);
+    master.wait_available(&["h1", "h2"]);
     other.close();
-    wait_available(&master, &["h1", "h2", "h3"]);
-    wait_available(&share, &["h2", "h3"]);
+    master.wait_available(&["h1", "h2", "h3"]);
+    share.wait_available(&["h2", "h3"]);
     master.wait_generations(1);
 }
 
@@ -56,8 +47,8 @@ fn a_restarted_share_reappears_with_what_is_lent_still_taken_200() {
     for _ in 0..2 {
         share.hand_over();
         wait_until("the share is back", || master.list("list_equipment").len() == 3);
-        wait_available(&master, &["h1"]);
-        wait_available(&share, &[]);
+        master.wait_available(&["h1"]);
+        share.wait_available(&[]);
         assert!(h2.is_usable() && h3.is_usable());
     }
     assert_eq!(through_master.allocations(), ["h2"]);
@@ -65,10 +56,10 @@ fn a_restarted_share_reappears_with_what_is_lent_still_taken_200() {
         assert_eq!(Client::of(&share).refused(json!([only(name)])).0, "Busy", "{name}");
     }
     through_master.close();
-    wait_available(&share, &["h2"]);
-    wait_available(&master, &["h1", "h2"]);
+    share.wait_available(&["h2"]);
+    master.wait_available(&["h1", "h2"]);
     direct.close();
-    wait_available(&master, &["h1", "h2", "h3"]);
+    master.wait_available(&["h1", "h2", "h3"]);
     share.wait_generations(1);
 }
 
@@ -80,13 +71,13 @@ fn what_was_lent_through_a_master_can_be_given_back_after_a_restart_of_either_si
     master.hand_over();
     share.hand_over();
     client.give_back(&lent[..1]).expect("it was lent");
-    wait_available(&share, &["h2"]);
-    wait_available(&master, &["h1", "h2"]);
+    share.wait_available(&["h2"]);
+    master.wait_available(&["h1", "h2"]);
     assert!(lent[1].is_usable());
     let mut other = Client::of(&master);
     assert_eq!(other.lent_one(only("h2")).at, share.address());
     client.close();
-    wait_available(&master, &["h1", "h3"]);
+    master.wait_available(&["h1", "h3"]);
 }
 
 #[test]
@@ -156,19 +147,19 @@ fn an_original_share_finds_a_restarted_master_200() {
     let master = Lab::of(&["h1"], &[]);
     let share = Original::of(pieces(&["h2", "h3"]));
     share.share(master.address(), "127.0.0.1");
-    wait_available(&master, &["h1", "h2", "h3"]);
+    master.wait_available(&["h1", "h2", "h3"]);
     let mut client = Client::of(&master);
     let h2 = client.lent_one(only("h2"));
     assert_eq!(h2.at.ip(), master.address().ip());
     for _ in 0..2 {
         master.hand_over();
-        wait_available(&master, &["h1", "h3"]);
+        master.wait_available(&["h1", "h3"]);
         assert!(h2.is_usable());
         assert_eq!(share.available(), ["h3"]);
     }
     client.close();
     share.wait_available(&["h2", "h3"]);
-    wait_available(&master, &["h1", "h2", "h3"]);
+    master.wait_available(&["h1", "h2", "h3"]);
 }
 
 #[test]

@@ -172,18 +172,22 @@ impl Lab {
         self.list("list_available")
     }
 
-    /// Waits until exactly this can be had, in list order.
+    /// Waits until exactly this can be had.
     pub(crate) fn wait_available(&self, names: &[&str]) {
-        wait_until(&format!("exactly {names:?} can be had"), || self.available() == names);
+        self.wait_for_list("list_available", names);
     }
 
-    /// Waits until its list of equipment is exactly this, in any order: shares tell of several changes at
-    /// once.
+    /// Waits until its list of equipment is exactly this.
     pub(crate) fn wait_listed(&self, names: &[&str]) {
+        self.wait_for_list("list_equipment", names);
+    }
+
+    /// In any order: what shares tell of several changes may come at once, and one that returns is listed last.
+    fn wait_for_list(&self, call: &str, names: &[&str]) {
         let mut names = names.to_vec();
         names.sort();
-        wait_until(&format!("exactly {names:?} are listed"), || {
-            let mut listed = self.list("list_equipment");
+        wait_until(&format!("{call} is exactly {names:?}"), || {
+            let mut listed = self.list(call);
             listed.sort();
             listed == names
         });

@@ -25,7 +25,15 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must come. Generous, because machines are slow at times; a
 /// test that passes never waits that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asserts that what is promised within this time took no longer. Machines are slow at times: it may take three times as
+/// long, which is far from what it takes once somebody has lost patience.
+#[track_caller]
+pub(crate) fn assert_within(promised: Duration, begun: Instant) {
+    let taken = begun.elapsed();
+    assert!(taken < promised * 3, "promised within {promised:?}, took {taken:?}");
+}
 
 /// Waits until a condition holds.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

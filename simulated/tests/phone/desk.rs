@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ave_simulated::{AdbServer, Phone, PhoneBuilder};
 
 /// How long anything may take that takes a moment.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 

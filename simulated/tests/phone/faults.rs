@@ -1,7 +1,5 @@
 //! Links that drop, reboots, and phones that misbehave.
 
-use std::time::Duration;
-
 use ave_simulated::Phone;
 
 use super::desk::Desk;
@@ -9,10 +7,11 @@ use super::desk::Desk;
 #[test]
 fn a_reboot_is_seen_and_survived() {
     let desk = Desk::new(Phone::builder());
-    desk.phone.reboot_takes(Some(Duration::from_millis(500)));
+    desk.phone.reboot_takes(None);
     desk.phone.set_property("service.adb.root", "1").unwrap();
     assert_eq!(desk.adb(&["reboot"]).0, 0);
     desk.wait_for("offline");
+    desk.phone.plug();
     desk.wait_for("device");
     assert_eq!(desk.phone.property("service.adb.root"), "");
     assert_eq!(desk.shell("getprop sys.boot_completed"), "1\n");

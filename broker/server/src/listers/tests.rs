@@ -18,10 +18,10 @@ use crate::drivers::place::{Place, Sweep};
 use crate::hub::{Hub, HubHandle};
 use crate::sightings::Sightings;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Long enough for a program to start on a busy machine, short enough to wait for.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A hub that is told what a lister of ovens finds, and a folder for its programs and lists.
 struct Kitchen {

@@ -28,7 +28,7 @@ async fn h24_a_remote_end_is_forwarded_once_and_data_passes() {
     });
     let port: u16 = token.as_str().unwrap().strip_prefix("tcp:").unwrap().parse().unwrap();
     let mut through = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    through.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    through.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     through.write_all(b"hello").unwrap();
     let mut bytes = [0; 5];
     through.read_exact(&mut bytes).unwrap();

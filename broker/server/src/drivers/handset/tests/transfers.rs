@@ -118,7 +118,7 @@ async fn a_pipe_that_nobody_reads_is_not_waited_for() {
     let pipe = lab.home.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let opening = handset.bad("start_logcat", json!(["", pipe]));
-    let waiting = tokio::time::timeout(Duration::from_secs(20), opening).await;
+    let waiting = tokio::time::timeout(Duration::from_secs(60), opening).await;
     if waiting.is_err() {
         drop(fs::File::open(&pipe)); // or the test itself would wait for ever
     }

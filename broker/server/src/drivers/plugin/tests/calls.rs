@@ -37,12 +37,12 @@ async fn c_5_p_11_exceptions_arrive_as_raised_and_the_driver_stays_usable() {
 
 #[tokio::test]
 async fn p_8_a_call_has_the_descriptors_limit_and_its_driver_is_killed_beyond_it() {
-    let lab = Lab::with(json!({"limits": {"call_s": 1}}));
+    let lab = Lab::with(json!({"limits": {"call_s": 3}}));
     let mut opened = lab.open("").await;
     let pid = opened.pid().await;
     let refusal = opened.bad("hang", json!([])).await;
     assert_eq!(refusal.kind.as_str(), "Timeout");
-    let out = "the driver of toaster:t1 was killed: hang() took longer than 1 s; the piece is out until it is reset";
+    let out = "the driver of toaster:t1 was killed: hang() took longer than 3 s; the piece is out until it is reset";
     assert_eq!(refusal.message, out);
     until("the driver is gone", || !runs(pid)).await;
     let again = opened.bad("echo", json!([])).await;

@@ -1,6 +1,6 @@
 use super::*;
 
-const METHOD: &str = r#"{"reset": {"method": "reset"}, "limits": {"reset_s": 2, "close_s": 2}}"#;
+const METHOD: &str = r#"{"reset": {"method": "reset"}, "limits": {"reset_s": 5, "close_s": 5}}"#;
 
 fn resettable() -> Lab {
     Lab::with(serde_json::from_str(METHOD).unwrap())
@@ -8,7 +8,7 @@ fn resettable() -> Lab {
 
 /// A type whose reset is a command: `script` is run by `sh`.
 fn commanded(script: &str) -> Lab {
-    Lab::with(json!({"reset": {"command": ["sh", "-c", script]}, "limits": {"reset_s": 1}}))
+    Lab::with(json!({"reset": {"command": ["sh", "-c", script]}, "limits": {"reset_s": 3}}))
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn p_10_a_lost_driver_is_replaced_for_the_reset() {
 async fn p_10_a_reset_that_fails_keeps_the_piece_out_with_its_reason() {
     let cases = [
         ("reset fails", "the reset failed: reset(): Jammed: the screw is still loose"),
-        ("reset hangs", "the reset failed: its driver was killed: reset() took longer than 2 s"),
+        ("reset hangs", "the reset failed: its driver was killed: reset() took longer than 5 s"),
     ];
     for (fault, reason) in cases {
         let lab = resettable();
@@ -63,7 +63,7 @@ async fn p_10_the_reset_command_gets_the_profile_after_the_driver_has_ended() {
 async fn p_10_a_reset_command_may_fail_in_every_way() {
     let cases = [
         ("echo out of paper >&2; exit 4", "exit status: 4: out of paper"),
-        ("exec sleep 1000", "it took longer than 1 s"),
+        ("exec sleep 1000", "it took longer than 3 s"),
         ("kill -9 $$", "signal: 9 (SIGKILL)"),
     ];
     for (script, reason) in cases {
@@ -78,11 +78,11 @@ async fn p_10_a_reset_command_may_fail_in_every_way() {
 
 #[tokio::test]
 async fn without_a_reset_a_driver_that_ends_well_is_enough_and_any_other_is_not() {
-    let lab = Lab::with(json!({"limits": {"close_s": 1}}));
+    let lab = Lab::with(json!({"limits": {"close_s": 5}}));
     lab.open("").await.unit.close().await.unwrap();
     let cases = [
         ("ends badly", "its driver ended with exit status: 1: the lid is open"),
-        ("ignores the end", "its driver was killed: ending took longer than 1 s"),
+        ("ignores the end", "its driver was killed: ending took longer than 5 s"),
     ];
     for (fault, reason) in cases {
         assert_eq!(lab.open(fault).await.unit.close().await, Err(reason.to_owned()));

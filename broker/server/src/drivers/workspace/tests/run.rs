@@ -94,7 +94,7 @@ async fn w5_a_limit_kills_the_whole_group() {
     let lab = Lab::new();
     let mut opened = lab.open().await;
     let script = "echo begun; sleep 1000 & echo $! >child; wait";
-    let refusal = opened.bad("run", json!([["sh", "-c", script], 2])).await;
+    let refusal = opened.bad("run", json!([["sh", "-c", script], 3])).await;
     assert_eq!(refusal.kind, RefusalKind::Driver("Timeout".into()));
     assert_eq!(refusal.message, "command timed out");
     assert_eq!(refusal.details["cmd"], json!(["/bin/sh", "-c", script]).into());

@@ -2,7 +2,7 @@ use super::*;
 
 /// Waits until a reader has gathered this, and returns everything it has.
 async fn gathered(handset: &mut Opened, uid: &serde_json::Value, wanted: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut all = String::new();
     while !all.contains(wanted) {
         assert!(Instant::now() < deadline, "{wanted} in {all}");

@@ -83,7 +83,7 @@ async fn h26_a_test_that_takes_too_long_is_killed() {
     let copy = lab.home.path().join("out.txt");
     for kill in [false, true] {
         processes(&lab, "u0_a1 70 50 com.target\nu0_a1 71 50 com.example\nu0_a1 72 50 com.example.other\n");
-        let arguments = json!([copy, null, RUNNER, null, null, 1, kill]);
+        let arguments = json!([copy, null, RUNNER, null, null, 3, kill]);
         let refusal = handset.bad("run_junit", arguments).await;
         assert_eq!((refusal.kind.as_str(), refusal.message.as_str()), ("Timeout", "command timed out"));
         assert_eq!(refusal.details["out"], Value::from("begun\r\n"));
