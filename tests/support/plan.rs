@@ -1,8 +1,10 @@
 //! What a lab is made from: the files of its home, and how its broker is started.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+use std::sync::Mutex;
+use std::{fs, io};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -151,17 +153,28 @@ impl Plan {
     }
 }
 
-/// A range of ports nobody uses now, outside of those the system gives out by itself.
-/// No two calls in one process give the same.
+/// A range of ports nobody uses now, outside of those the system gives out by itself. It is this process's own as long
+/// as it lives: no other test on this host is given it.
 pub(crate) fn free_ports() -> (u16, u16) {
+    const FIRST: u16 = 10_000;
+    const LAST: u16 = 32_000;
     const COUNT: u16 = 8;
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + (std::process::id() % 100) as u16 * 200;
-    let next = || Some(start + TAKEN.fetch_add(COUNT, Ordering::Relaxed));
+    static OWN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    std::iter::from_fn(next)
-        .take_while(|first| *first < 32_000)
-        .find(|first| (*first..*first + COUNT).all(free))
-        .map(|first| (first, first + COUNT - 1))
-        .expect("free ports")
+    for first in (FIRST..LAST).step_by(COUNT.into()) {
+        let last = first + COUNT - 1;
+        if let Ok(mark) = mark(first)
+            && (first..=last).all(free)
+        {
+            OWN.lock().expect("no panic").push(mark);
+            return (first, last);
+        }
+    }
+    panic!("no ports are free");
+}
+
+/// Tells every other test that the ports from this one on are taken; the system takes the mark away with the process.
+fn mark(port: u16) -> io::Result<UnixListener> {
+    let name = format!("ports of a test of ave-broker, from {port}");
+    UnixListener::bind_addr(&UnixAddr::from_abstract_name(name)?)
 }
