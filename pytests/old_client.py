@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 
-LIMIT_S = 5
+LIMIT_S = 60
 
 
 class Refused(Exception):

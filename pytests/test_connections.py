@@ -60,9 +60,10 @@ def test_a_silent_broker_is_given_up_when_the_time_is_over(sent):
 
 def test_after_a_timeout_the_connection_is_not_used_again():
     with peer(CHALLENGE, ACCEPTED) as server:
-        broker = Broker(server.address, timeout=0.2)
+        broker = Broker(server.address, timeout=2)
         with pytest.raises(ConnectionTimeout):
             broker.get_profile()
+        assert server.asked.is_set(), "it was connected"
         with pytest.raises(ConnectionClosed):
             broker.get_profile()
 

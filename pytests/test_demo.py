@@ -11,7 +11,7 @@ import pytest
 
 from conftest import BINARY, ROOT
 
-DEMO_LIMIT_S = 120
+DEMO_LIMIT_S = 300
 SIMULATED = pathlib.Path(BINARY).with_name("ave-simulated")
 
 

@@ -13,7 +13,7 @@ from conftest import AS_ROOT, BINARY, ROOT
 
 EXAMPLES = ROOT / "config-examples"
 DOCUMENTS = sorted([ROOT / "README.md", EXAMPLES / "README.md", *ROOT.glob("docs/*.md")])
-BLOCK_LIMIT_S = 60
+BLOCK_LIMIT_S = 120
 
 
 def blocks(language):

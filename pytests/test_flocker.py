@@ -158,7 +158,7 @@ def test_w13_a_lost_connection_is_made_again_and_a_kept_one_used(workspace, file
     with pytest.raises(Timeout, match="^push string timed out"):
         workspace.flocker_push_string("c", "text", timeout=0.2)
     files.start()
-    assert workspace.flocker_push_string("d", "text", timeout=10)["key"] == key
+    assert workspace.flocker_push_string("d", "text", timeout=60)["key"] == key
     assert files.stored(key) == {"text": "abd"}
 
 

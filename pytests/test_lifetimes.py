@@ -170,19 +170,19 @@ def test_twenty_rounds_of_connect_allocate_disconnect_succeed(lab, admin):  # 77
 
 
 def test_a_script_is_warned_before_it_holds_something_for_too_long_and_hears_why_it_was_closed(start_lab, caplog):  # 224
-    start_lab(hold_limit_s={"workspace": 5})
+    start_lab(hold_limit_s={"workspace": 15})
     with Broker() as broker:
         workspace = broker.get({"type": "workspace"})
         uid = workspace.get_profile()["uid"]
         wait_for(lambda: workspace.get_profile() and caplog.records)
         (record,) = caplog.records
         assert (record.name, record.levelname) == ("ave", "WARNING")
-        assert record.getMessage().startswith(f"workspace {uid} is held for long (hold_limit_s = 5): the session ends in ")
+        assert record.getMessage().startswith(f"workspace {uid} is held for long (hold_limit_s = 15): the session ends in ")
         assert record.ave["type"] == "workspace" and record.ave["identity"] == uid
-        assert record.ave["remaining_s"] in (0, 1)
+        assert 0 <= record.ave["remaining_s"] <= 3
         with pytest.raises(ConnectionClosed):
             wait_for(lambda: not workspace.get_profile())
-        why = f"^session closed: workspace {uid} was held for longer than hold_limit_s = 5$"
+        why = f"^session closed: workspace {uid} was held for longer than hold_limit_s = 15$"
         with pytest.raises(AveException, match=why):
             broker.get({"type": "workspace"})
 
@@ -194,7 +194,7 @@ def test_a_handler_of_the_log_that_raises_harms_no_call(start_lab, monkeypatch):
 
     raised = []
     monkeypatch.setattr(sys, "unraisablehook", raised.append)
-    start_lab(hold_limit_s={"workspace": 2})
+    start_lab(hold_limit_s={"workspace": 10})
     bad = Bad()
     logging.getLogger("ave").addHandler(bad)
     try:

@@ -21,8 +21,8 @@ from old_client import OldBroker, Refused
 HANDSET, RELAY, WORKSPACE = {"type": "handset"}, {"type": "relay"}, {"type": "workspace"}
 PAGE = ROOT / "docs" / "network.md"
 DRIVER = ROOT / "broker" / "server" / "src" / "drivers" / "plugin" / "tests" / "driver.py"
-BLOCK_LIMIT_S = 60
-SILENCE_LIMIT_S = 2
+BLOCK_LIMIT_S = 120
+SILENCE_LIMIT_S = 5
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_c6_failures_of_tools_have_their_types_and_members(old):
     (workspace,) = old.get(WORKSPACE)
     path = workspace.call("write_tempfile", "echo begun; sleep 60")
     with pytest.raises(Refused, match="^command timed out$") as late:
-        workspace.call("run", ["sh", path], timeout=0.5)
+        workspace.call("run", ["sh", path], timeout=3)
     assert (late.value.type, late.value.members["out"]) == ("Timeout", "begun\r\n")
     with pytest.raises(Refused, match="^failed to clone from /no/such/tree") as failed:
         called(workspace, "download_git", "/no/such/tree", "main")

@@ -112,7 +112,8 @@ except KeyboardInterrupt:
 
 
 def script(source, server):
-    command = [sys.executable, "-c", source, str(server.address[1])]
+    # What runs in the background of a shell ignores Ctrl-C, and all that it starts inherits that.
+    command = ["env", "--default-signal=INT", sys.executable, "-c", source, str(server.address[1])]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
