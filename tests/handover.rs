@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::plugins::python;
 use crate::support::{Client, Lab, Lent, Peer, brokers, names, only, wait_until};
-use part::{Failure, Part, STEPS, Step, hello};
-use wire::{Wire, name_of, place};
+use part::{Failure, Part, STEPS, Step, drafting_hello, hello};
+use wire::{Wire, content, name_of, place};
 
 /// A broker with `h1` in somebody's hands, and a client without anything.
 struct Scene {
@@ -226,6 +226,38 @@ fn only_one_successor_is_served_at_a_time() {
     }
     drop(wire);
     scene.ends_unharmed("two at once");
+}
+
+#[test]
+fn until_a_successor_has_taken_a_draft_in_lending_goes_on() {
+    let mut scene = Scene::new();
+    let mut part = Part::play(&scene.lab, Step::HeardDraft, &Failure::Hangs);
+    let h2 = scene.holder.lent_one(only("h2"));
+    scene.holder.give_back(&[h2]).expect("it was lent");
+    assert_eq!(Client::of(&scene.lab).refused(json!([only("h1")])).0, "Busy");
+    scene.ask();
+    part.kill();
+    scene.ends_unharmed("it was drafting");
+}
+
+/// What is lent, given back, plugged and unplugged between the draft and the rest is what counts.
+#[test]
+fn what_changes_after_the_draft_is_passed_on() {
+    let mut scene = Scene::new();
+    let wire = Wire::to(scene.lab.home());
+    wire.say(&drafting_hello());
+    let (_, draft) = wire.hear_of("Draft").expect("a draft");
+    assert_eq!(draft.len(), 1);
+    let h2 = scene.holder.lent_one(only("h2"));
+    scene.holder.give_back(std::slice::from_ref(&scene.h1)).expect("it was lent");
+    scene.lab.wait_available(&["h1"]);
+    wire.say(&json!("Drafted"));
+    let (_, estate) = wire.hear_of("Estate").expect("an estate");
+    let estate = content(estate.into_iter().next().expect("a file"));
+    let says = |name: &[u8]| estate.windows(name.len()).any(|found| found == name);
+    assert!(says(b"h2") && !says(b"h1"), "what is in use, and nothing that the draft says");
+    drop(wire);
+    assert!(h2.is_usable());
 }
 
 #[test]

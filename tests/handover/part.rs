@@ -24,13 +24,22 @@ const FLOOD_BYTES: usize = 150_000;
 pub(crate) enum Step {
     Connected,
     SaidHello,
+    HeardDraft,
+    SaidDrafted,
     HeardEstate,
     SaidReady,
     HeardYours,
 }
 
-pub(crate) const STEPS: [Step; 5] =
-    [Step::Connected, Step::SaidHello, Step::HeardEstate, Step::SaidReady, Step::HeardYours];
+pub(crate) const STEPS: [Step; 7] = [
+    Step::Connected,
+    Step::SaidHello,
+    Step::HeardDraft,
+    Step::SaidDrafted,
+    Step::HeardEstate,
+    Step::SaidReady,
+    Step::HeardYours,
+];
 
 /// How it fails then.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,9 +118,16 @@ impl Drop for Part {
     }
 }
 
-/// What a new broker of this protocol says first.
+/// What a new broker says first that knows no drafts.
 pub(crate) fn hello() -> Value {
     json!({"Hello": {"protocol": 1, "program": env!("CARGO_PKG_VERSION"), "snapshots": [1, 2]}})
+}
+
+/// What one says that takes a draft.
+pub(crate) fn drafting_hello() -> Value {
+    let mut hello = hello();
+    hello["Hello"]["drafts"] = json!(true);
+    hello
 }
 
 #[test]
@@ -126,7 +142,9 @@ fn played() {
     for step in STEPS {
         match step {
             Step::Connected => {}
-            Step::SaidHello => wire.say(&hello()),
+            Step::SaidHello => wire.say(&drafting_hello()),
+            Step::HeardDraft => kept.extend(wire.hear_of("Draft").expect("a draft").1),
+            Step::SaidDrafted => wire.say(&json!("Drafted")),
             Step::HeardEstate => kept.extend(wire.hear_of("Estate").expect("an estate").1),
             Step::SaidReady => wire.say(&json!("Ready")),
             Step::HeardYours => {

@@ -48,7 +48,7 @@ fn says_hello(wire: &Wire) {
     let (message, _) = wire.hear().expect("a successor speaks first");
     assert_eq!(name_of(&message), "Hello");
     let hello = &message["Hello"];
-    assert_eq!(hello["protocol"], 1);
+    assert_eq!((&hello["protocol"], &hello["drafts"]), (&json!(1), &json!(true)));
     let versions = [0, 1].map(|at| hello["snapshots"][at].as_u64().expect("a version"));
     assert!(versions[0] >= 1 && versions[0] <= versions[1], "{message}");
 }
@@ -56,6 +56,11 @@ fn says_hello(wire: &Wire) {
 fn begins(wire: &Wire) {
     says_hello(wire);
     wire.say(&json!({"Begin": {"generation": 1}}));
+}
+
+fn drafts(wire: &Wire, draft: &[u8]) {
+    says_hello(wire);
+    wire.say_with(&json!("Draft"), &[memory(draft).as_fd()]);
 }
 
 /// What an old broker passes on, with this in place of its snapshot, and no keys.
@@ -85,9 +90,10 @@ type Play = fn(&Wire);
 
 #[test]
 fn an_old_broker_that_breaks_off_hangs_or_talks_nonsense_leaves_no_new_one() {
-    let plays: [(&str, bool, Play); 12] = [
+    let plays: [(&str, bool, Play); 16] = [
         ("breaks off at once", true, |_| {}),
         ("breaks off after Hello", true, says_hello),
+        ("breaks off after Draft", true, |wire| drafts(wire, &[])),
         ("breaks off after Begin", true, begins),
         ("breaks off after Ready", true, |wire| {
             // As no estate was sent, nobody is ready.
@@ -97,6 +103,12 @@ fn an_old_broker_that_breaks_off_hangs_or_talks_nonsense_leaves_no_new_one() {
         ("hangs at once", false, |_| {}),
         ("hangs after Hello", false, says_hello),
         ("hangs after Begin", false, begins),
+        ("drafts without a file", false, |wire| {
+            says_hello(wire);
+            wire.say(&json!("Draft"));
+        }),
+        ("drafts what is none", false, |wire| drafts(wire, &[0xC1; 64])),
+        ("drafts nothing", false, |wire| drafts(wire, &[])),
         ("sends what is no message", false, |wire| {
             says_hello(wire);
             wire.send(&[0xC1], &[]);

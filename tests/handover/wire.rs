@@ -1,7 +1,8 @@
 //! The private socket between an old broker and a new one, spoken by hand: one message is one MessagePack map, and
 //! descriptors travel beside it.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Read, Seek};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -127,6 +128,14 @@ pub(super) fn memory(content: &[u8]) -> OwnedFd {
     rustix::io::write(&file, content).expect("memory");
     rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("a file");
     file
+}
+
+/// All that an anonymous file holds.
+pub(super) fn content(file: OwnedFd) -> Vec<u8> {
+    let (mut file, mut content) = (File::from(file), Vec::new());
+    file.rewind().expect("a file");
+    file.read_to_end(&mut content).expect("a file");
+    content
 }
 
 fn new_socket() -> OwnedFd {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ave_core::{Core, Event, Moment, Snapshot};
+use ave_core::{Changes, Core, Event, Moment, Remainder, Snapshot, SnapshotError};
 use ave_profile::{BrokerId, Generation, KindTable};
 
 /// Whatever bytes a snapshot is said to be: they are refused, or a broker can go on with them.
@@ -10,7 +10,6 @@ pub(crate) fn snapshot(data: &[u8]) {
     let Ok(snapshot) = Snapshot::decode(data) else { return };
     let once = snapshot.encode(Snapshot::NEWEST).expect("what was read can be written");
     assert_eq!(Snapshot::decode(&once).expect("what was written can be read"), snapshot);
-    let restored = |snapshot| Core::restore(KindTable::builtin(), BrokerId(1), snapshot);
     let Ok(mut core) = restored(snapshot) else { return };
     core.check();
     let again = restored(core.snapshot()).expect("what a broker says of itself is true");
@@ -22,4 +21,25 @@ pub(crate) fn snapshot(data: &[u8]) {
         core.apply(Moment(Duration::from_secs(60)), event);
         core.check();
     }
+}
+
+/// Whatever a draft is said to be, and what it is said to lack: they are refused, or a broker can go on with them. Of
+/// two brokers, the second is a draft of the first and what that lacks, even if they have nothing in common.
+pub(crate) fn draft(first: &[u8], second: &[u8], changes: &[u8]) {
+    let (Ok(first), Ok(second)) = (Snapshot::decode(first), Snapshot::decode(second)) else { return };
+    let draft = first.draft();
+    let Ok(drafted) = restored(draft.clone()) else { return };
+    if let Ok(changes) = rmp_serde::from_slice::<Changes>(changes)
+        && let Ok(core) = drafted.clone().complete(Remainder { changes, rest: second.clone() })
+    {
+        core.check();
+    }
+    let Ok(whole) = restored(second.clone()) else { return };
+    let core = drafted.complete(second.since(&draft)).expect("what a broker says of itself is true");
+    core.check();
+    assert_eq!(core.fingerprint(), whole.fingerprint());
+}
+
+fn restored(snapshot: Snapshot) -> Result<Core, SnapshotError> {
+    Core::restore(KindTable::builtin(), BrokerId(1), snapshot)
 }

@@ -134,6 +134,10 @@ impl Core {
             Event::ShareLost { link } => self.share_lost(link),
             Event::ShareDropped { share } => self.share_dropped(share.as_ref()),
             Event::Inherited { generation } => self.inherited(generation),
+            Event::Confirmed { source } => {
+                self.equipment.confirm(source);
+                Vec::new()
+            }
             Event::Settled { source } => {
                 self.settled(Some(source));
                 Vec::new()

@@ -225,6 +225,16 @@ impl Equipment {
     /// Adds or replaces pieces. A replaced piece keeps its place, and its `pretty` unless a new one is
     /// said. (Specification 4.3, as the decision on order has it.)
     pub(crate) fn report(&mut self, source: Source, pieces: Vec<(Arc<Kind>, Identity, Profile)>) {
+        self.learn(source, pieces, source != Source::Share);
+    }
+
+    /// As [`Equipment::report`]; every word of it counts unless `pretty` is to be kept.
+    pub(crate) fn learn(
+        &mut self,
+        source: Source,
+        pieces: Vec<(Arc<Kind>, Identity, Profile)>,
+        keeps_pretty: bool,
+    ) {
         let pieces: Vec<_> = pieces.into_iter().filter(|piece| self.is_news(source, piece)).collect();
         let ids: Vec<ItemId> = pieces.iter().map(|(kind, identity, _)| self.intern(kind, identity)).collect();
         let ranks = self.unindex_stacks_of(&ids);
@@ -233,7 +243,7 @@ impl Equipment {
             let old = self.item_mut(id).known.take();
             if let Some(old) = &old {
                 self.index.remove(old.slot, &known_keys(&kind, &old.profile));
-                if source != Source::Share {
+                if keeps_pretty {
                     keep_pretty(&old.profile, &mut profile);
                 }
             }
@@ -264,6 +274,12 @@ impl Equipment {
         for known in self.items.iter_mut().flatten().filter_map(|item| item.known.as_mut()) {
             known.hearsay = true;
         }
+    }
+
+    /// What a source told the process before is its word to this one, too.
+    pub(crate) fn confirm(&mut self, source: Source) {
+        let known = self.items.iter_mut().flatten().filter_map(|item| item.known.as_mut());
+        known.filter(|known| known.source == source).for_each(|known| known.hearsay = false);
     }
 
     /// Whose word on something is still that of the process before.

@@ -173,6 +173,11 @@ pub enum Event {
         /// The process that served until now.
         generation: Generation,
     },
+    /// What this source has told the process before is still so, as far as it has not said otherwise since.
+    Confirmed {
+        /// The source.
+        source: Source,
+    },
     /// Everything this source knows has been reported: of its equipment, what only the process before knew of
     /// is gone.
     Settled {

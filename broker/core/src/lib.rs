@@ -37,5 +37,5 @@ pub use effect::{Effect, Granted};
 pub use event::{Door, Event, Moment, Setback, Source};
 pub use report::{News, Origin, Report, Revision, SharedPiece, Taken, Toward};
 pub use search::SEARCH_STEPS_MAX;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Changes, Remainder, Snapshot, SnapshotError};
 pub use view::Allocator;

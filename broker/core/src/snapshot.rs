@@ -1,6 +1,7 @@
 //! All that a broker knows, to be kept or passed on: for the process that takes over, and for the beginning of
 //! a journal. Readable by programs before and after this one. (Specification 7.1.)
 
+mod remainder;
 mod restore;
 mod write;
 
@@ -14,12 +15,14 @@ use crate::equipment::{Fault, ItemId};
 use crate::sessions::Far;
 use crate::{Moment, SharedPiece, Source};
 
+pub use remainder::{Changes, Remainder};
+
 /// How deep a snapshot may be nested: profiles by what a message may be, and a few levels above them.
 const DEPTH_MAX: usize = 160;
 
 /// A broker without its types, which its configuration says, and without questions that are under way. The
 /// order of pieces is that of the lists.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     now: Moment,
     pieces: Vec<Piece>,

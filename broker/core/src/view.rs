@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use ave_profile::{Address, Identity, Kind, Profile, SessionId, Value};
 
-use crate::SharedPiece;
 use crate::bits::BitSet;
 use crate::broker::Core;
 use crate::equipment::{Equipment, Fault, Hold, Item, ItemId};
 use crate::index::wanted;
 use crate::shares::Share;
 use crate::workspaces::Workspace;
+use crate::{SharedPiece, Source};
 
 /// The member that says why a piece is not lent any more.
 pub(crate) const BROKEN: &str = "broken";
@@ -50,6 +50,16 @@ impl Core {
     pub fn available(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {
         let shared = self.shares.iter().map(|(_, share)| self.shared_equipment(share, filter, true));
         self.available_here(filter).into_iter().chain(shared.flat_map(profiles)).collect()
+    }
+
+    /// The known pieces of which this source had the last word, in list order.
+    pub fn said_by(&self, source: Source) -> Vec<(Identity, Arc<Profile>)> {
+        let known = self.equipment.listed().filter_map(|id| {
+            let item = self.equipment.item(id);
+            item.known.as_ref().map(|known| (&item.identity, known))
+        });
+        let own = known.filter(|(_, known)| known.source == source);
+        own.map(|(item, known)| (item.clone(), known.profile.clone())).collect()
     }
 
     pub(crate) fn equipment_here(&self, filter: Option<&Profile>) -> Vec<Arc<Profile>> {

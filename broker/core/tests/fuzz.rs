@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
+use serde_json::json;
 
 const MOMENT_MS: u64 = 500;
 
@@ -15,14 +16,34 @@ const SEEDS: [&[u8]; 2] = [include_bytes!("snapshots/v1"), include_bytes!("snaps
 
 #[test]
 fn fuzz_snapshot() {
+    arbtest(|u| input(u).map(|data| bodies::snapshot(&data))).budget_ms(budget_ms());
+}
+
+#[test]
+fn fuzz_draft() {
+    // The names of what is gone, and that the stacks are kept, as one process tells the other.
+    let changes =
+        rmp_serde::to_vec(&json!([[["handset", "h1"], ["relay", "r1"]], true])).expect("it can be encoded");
+    let try_it = |u: &mut Unstructured<'_>| {
+        let changes = if u.ratio(1, 2)? { mutated(u, changes.clone())? } else { changes.clone() };
+        bodies::draft(&input(u)?, &input(u)?, &changes);
+        Ok(())
+    };
+    arbtest(try_it).budget_ms(budget_ms());
+}
+
+fn budget_ms() -> u64 {
     let seconds = std::env::var("AVE_FUZZ_SECONDS").ok().and_then(|text| text.parse::<u64>().ok());
-    let budget_ms = seconds.map_or(MOMENT_MS, |seconds| seconds * 1000);
-    arbtest(|u| input(u).map(|data| bodies::snapshot(&data))).budget_ms(budget_ms);
+    seconds.map_or(MOMENT_MS, |seconds| seconds * 1000)
+}
+
+fn input(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let data = if u.ratio(1, 16)? { u.arbitrary()? } else { u.choose(&SEEDS)?.to_vec() };
+    mutated(u, data)
 }
 
 /// Bytes are changed, left out and repeated, words of one place put into another.
-fn input(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    let mut data = if u.ratio(1, 16)? { u.arbitrary()? } else { u.choose(&SEEDS)?.to_vec() };
+fn mutated(u: &mut Unstructured<'_>, mut data: Vec<u8>) -> Result<Vec<u8>> {
     u.arbitrary_loop(Some(1), Some(6), |u| {
         let (at, from) = (u.int_in_range(0..=data.len())?, u.int_in_range(0..=data.len())?);
         let upto = (from + u.int_in_range(0..=64)?).min(data.len());

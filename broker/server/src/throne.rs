@@ -6,16 +6,17 @@ use anyhow::{Context, Result, anyhow};
 use ave_core::Core;
 use ave_profile::{BrokerId, Generation};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::cli::say;
 use crate::config::Config;
-use crate::config::equipment::Equipment;
 use crate::daemon::Post;
 use crate::gate;
 use crate::handover::SessionKey;
 use crate::handover::elders::Elder;
 use crate::handover::take::{self, Inheritance};
+use crate::inventory::Inventory;
 use crate::journal::{self, Journal, Opened, Origin, Place};
 use crate::site::random_u64;
 
@@ -31,6 +32,10 @@ pub(crate) struct Throne {
     /// The keys of their sessions.
     pub(crate) keys: Vec<SessionKey>,
     pub(crate) generation: Generation,
+    /// What `equipment.json` says.
+    pub(crate) inventory: Inventory,
+    /// Since when nobody lends.
+    pub(crate) vacant: Instant,
 }
 
 impl Throne {
@@ -45,6 +50,7 @@ impl Throne {
                 format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json")
             })?,
         };
+        let vacant = Instant::now();
         let found = listener.local_addr()?;
         if wanted.port() != 0 && found != wanted {
             warn!(%found, %wanted, "the service manager's socket is used, not \"listen\" and \"port\"");
@@ -52,17 +58,23 @@ impl Throne {
         let (kinds, place) = (config.types.kinds(), Place::new(config.paths.state()));
         let Opened { core, journal, before, generation } =
             journal::open(place, kinds, BrokerId(random_u64())).context("could not start")?;
+        let mut inventory = Inventory::unread(&config.paths);
+        if let Err(fault) = inventory.read(&config.paths, kinds) {
+            warn!(%fault, "there is no equipment but what others find");
+        }
         let (elders, keys) = Default::default();
-        Ok(Throne { listener, core, journal, before, elders, keys, generation })
+        Ok(Throne { listener, core, journal, before, elders, keys, generation, inventory, vacant })
     }
 
     /// That of the broker which runs. All that can fail comes before the word that this process rules.
     pub(crate) async fn inherit(config: &Config, post: &Post) -> Result<Throne> {
         // The old process keeps what it has read of a file that is of no use now. This one would have nothing.
-        Equipment::read(&config.paths.equipment_json(), config.types.kinds())
-            .map_err(|fault| anyhow!("could not restart: {fault}"))?;
-        let Inheritance { ancestry, listener, snapshot, keys } =
-            take::ask(&config.paths).await.context("could not restart")?;
+        let (kinds, broker) = (config.types.kinds().clone(), BrokerId(random_u64()));
+        let mut inventory = Inventory::unread(&config.paths);
+        inventory.read(&config.paths, &kinds).map_err(|fault| anyhow!("could not restart: {fault}"))?;
+        let inherited = take::ask(&config.paths, kinds.clone(), broker).await;
+        let Inheritance { ancestry, listener, core, keys, frozen: vacant } =
+            inherited.context("could not restart")?;
         let listener =
             gate::adopt(listener, config.broker.keepalive).context("could not restart: its socket")?;
         let (found, wanted) = (listener.local_addr()?, wanted(config));
@@ -71,9 +83,6 @@ impl Throne {
             warn!("{kept}");
             say(format_args!("warning: {kept}"));
         }
-        let (kinds, broker) = (config.types.kinds().clone(), BrokerId(random_u64()));
-        let core = Core::restore(kinds.clone(), broker, snapshot)
-            .context("could not restart: what the running broker passes on")?;
         let generation = ancestry.generation();
         let place = Place::new(config.paths.state());
         let prepared = journal::prepare(place, Origin { kinds, broker, generation }, &core)
@@ -83,7 +92,7 @@ impl Throne {
         let journal = prepared.commit();
         let elders = ancestry.rule().await;
         let before = elders.last().map(|elder| elder.generation);
-        Ok(Throne { listener, core, journal, before, elders, keys, generation })
+        Ok(Throne { listener, core, journal, before, elders, keys, generation, inventory, vacant })
     }
 }
 

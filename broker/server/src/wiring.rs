@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ave_core::{Core, Event, Source};
-use ave_profile::{Address, Generation};
+use ave_profile::{Address, Generation, Profile};
 use futures::FutureExt;
 use rustix::process::{Resource, getrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +29,6 @@ use crate::handover::give::Giver;
 use crate::handover::outlive::outlive;
 use crate::handover::{Elders, Phase, Reign};
 use crate::hub::Hub;
-use crate::inventory::Inventory;
 use crate::keys::Keys;
 use crate::peers::limits::SHARES_MAX;
 use crate::peers::{Sharing, Turns};
@@ -65,12 +64,11 @@ pub(crate) async fn serve(
     let stop = CancellationToken::new();
     let signals = stop_on_signals(stop.clone())?;
     let Bench { drivers, watches, listers } = Bench::lay(&config, start).await?;
-    let begun = Instant::now();
     let throne = match start {
         Start::Fresh => Throne::found(&config, opened)?,
         Start::After => Throne::inherit(&config, &post).await?,
     };
-    let Throne { listener, core, journal, before, elders, keys, generation } = throne;
+    let Throne { listener, core, journal, before, elders, keys, generation, inventory, vacant } = throne;
     let address = listener.local_addr()?;
     let (site, hub) = settle(config, (log, drivers, core), (address, generation), stop.clone());
     let hub = tokio::spawn(hub.recording(journal).run(stop.clone()));
@@ -86,12 +84,11 @@ pub(crate) async fn serve(
     site.keys.inherit(keys);
     site.elders.attend(elders, &site).await;
     furnish(&site).await;
-    let inventory = Inventory::open(site.clone()).await;
-    site.hub.tell(Event::Settled { source: Source::File }).await;
+    inventory.introduce(&site).await;
     let listener = Arc::new(listener);
     let giver = Giver::new(site.clone(), post.clone(), listener.clone());
     let gate = tokio::spawn(gate::serve_broker(listener, site.clone()));
-    let mut lists = JoinSet::from_iter([inventory.follow().boxed()]);
+    let mut lists = JoinSet::from_iter([inventory.follow(site.clone()).boxed()]);
     let mut watching = JoinSet::new();
     let watch = |(number, watch): Numbered| watch.watch(Sightings::new(site.hub.clone(), number));
     watches.into_iter().map(watch).for_each(|watch| drop(watching.spawn(watch)));
@@ -103,7 +100,7 @@ pub(crate) async fn serve(
         patting.spawn(service::pat(site.hub.clone()));
     }
     // For so long nobody has lent anything, if this process took over from another.
-    let within_ms = begun.elapsed().as_secs_f64() * 1e3;
+    let within_ms = vacant.elapsed().as_secs_f64() * 1e3;
     info!(%address, %generation, within_ms, "listening");
     let served = post.announce(address);
     if served.is_err() {
@@ -195,12 +192,21 @@ async fn succeed(site: &Site, before: Generation, elders: &[Elder]) -> Result<()
 /// Tells the core what this host has, and whom to ask for what it has not.
 async fn furnish(site: &Site) {
     let config = &site.config;
-    site.hub.tell(Event::StacksSet { stacks: config.broker.stacks.clone() }).await;
+    let stacks = &config.broker.stacks;
+    // Mostly they are those of the process before.
+    if !site.hub.look(Core::stacks).await.is_ok_and(|known| are_same(&known, stacks)) {
+        site.hub.tell(Event::StacksSet { stacks: stacks.clone() }).await;
+    }
     let profile = config.workspace.as_ref().map(WorkspaceConfig::generic_profile);
     site.hub.tell(Event::WorkspaceProfileSet { profile }).await;
     let forward = config.broker.remote.as_ref().filter(|remote| matches!(remote.policy, Policy::Forward));
     let target = forward.map(|remote| Address::new(&remote.host, remote.port));
     site.hub.tell(Event::ForwardSet { target }).await;
+}
+
+fn are_same(known: &[Arc<[Arc<Profile>]>], stacks: &[Vec<Profile>]) -> bool {
+    known.len() == stacks.len()
+        && known.iter().zip(stacks).all(|(known, stack)| known.iter().map(|entry| &**entry).eq(stack))
 }
 
 fn stop_on_signals(stop: CancellationToken) -> Result<tokio::task::JoinHandle<()>> {

@@ -1,4 +1,5 @@
 #![no_main]
+#![allow(dead_code, reason = "each target runs one of the bodies")]
 
 #[path = "../bodies.rs"]
 mod bodies;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ave_profile::{BrokerId, Identity, KindTable, Profile, SessionId};
 
-use super::{Kept, Known, Lent, Made, Piece, Shared, Snapshot, SnapshotError};
+use super::{Changes, Kept, Known, Lent, Made, Piece, Remainder, Shared, Snapshot, SnapshotError};
 use crate::broker::Core;
 use crate::equipment::{Equipment, Hold, ItemId, Phase};
 use crate::sessions::Session;
@@ -19,30 +19,41 @@ impl Core {
     /// # Errors
     /// If the snapshot contradicts itself.
     pub fn restore(kinds: KindTable, id: BrokerId, snapshot: Snapshot) -> Result<Core, SnapshotError> {
-        let mut core = Core::new(kinds, id);
-        let Snapshot { now, forward, asked_last, granted_last, .. } = snapshot;
-        (core.now, core.forward, core.asked_last, core.granted_last) =
+        Core::new(kinds, id).complete(Remainder { changes: Changes::default(), rest: snapshot })
+    }
+
+    /// The broker that is meant, if this one was restored from a [draft](Snapshot::draft) of it and nothing has happened
+    /// to it since.
+    ///
+    /// # Errors
+    /// If the two together contradict themselves.
+    pub fn complete(mut self, remainder: Remainder) -> Result<Core, SnapshotError> {
+        let Remainder { changes, rest } = remainder;
+        let Snapshot { now, forward, asked_last, granted_last, .. } = rest;
+        (self.now, self.forward, self.asked_last, self.granted_last) =
             (now, forward, asked_last, granted_last);
-        core.slow = snapshot.slow.into_iter().collect();
-        core.succession.elders = snapshot.elders.into_iter().collect();
-        core.succession.settles_at = snapshot.settles_at;
-        core.equipment.restore(&core.kinds, now, snapshot.pieces, snapshot.stacks)?;
-        core.workspaces.generic = snapshot.workspace;
-        for made in snapshot.workspaces {
-            core.restore_workspace(made)?;
+        self.slow = rest.slow.into_iter().collect();
+        self.succession.elders = rest.elders.into_iter().collect();
+        self.succession.settles_at = rest.settles_at;
+        self.equipment.vanish_whoever_said(&changes.gone);
+        let stacks = (!changes.stacks_kept).then_some(rest.stacks);
+        self.equipment.restore(&self.kinds, now, rest.pieces, stacks)?;
+        self.workspaces.generic = rest.workspace;
+        for made in rest.workspaces {
+            self.restore_workspace(made)?;
         }
-        for share in snapshot.shares {
-            core.restore_share(share)?;
+        for share in rest.shares {
+            self.restore_share(share)?;
         }
-        for kept in snapshot.sessions {
-            core.restore_session(kept)?;
+        for kept in rest.sessions {
+            self.restore_session(kept)?;
         }
-        core.retries = core.planned_retries();
-        core.changes.touch_stacks();
-        core.changes.touch_workspace();
-        core.number_changes();
-        core.true_holders()?;
-        Ok(core)
+        self.retries = self.planned_retries();
+        self.changes.touch_stacks();
+        self.changes.touch_workspace();
+        self.number_changes();
+        self.true_holders()?;
+        Ok(self)
     }
 
     fn restore_workspace(&mut self, made: Made) -> Result<(), SnapshotError> {
@@ -135,12 +146,19 @@ impl Core {
 }
 
 impl Equipment {
+    fn vanish_whoever_said(&mut self, gone: &[Identity]) {
+        let said_by = |item: &Identity| Some(self.item(self.id(item)?).known.as_ref()?.source);
+        let sources: BTreeSet<Source> = gone.iter().filter_map(said_by).collect();
+        sources.into_iter().for_each(|source| self.vanish(source, gone));
+    }
+
+    /// Takes in what is said of these pieces; without `stacks` those stay that are there.
     fn restore(
         &mut self,
         kinds: &KindTable,
         now: Moment,
         pieces: Vec<Piece>,
-        stacks: Vec<Vec<Arc<Profile>>>,
+        stacks: Option<Vec<Vec<Arc<Profile>>>>,
     ) -> Result<(), SnapshotError> {
         let mut seen = BTreeSet::new();
         for Piece { item, known, .. } in &pieces {
@@ -159,11 +177,13 @@ impl Equipment {
                 let profile = &piece.known.as_ref()?.profile;
                 Some((kind.clone(), piece.item.clone(), Profile::clone(profile)))
             });
-            self.report(source, reported.collect());
+            self.learn(source, reported.collect(), false);
         }
-        let written =
-            stacks.into_iter().map(|stack| stack.iter().map(|entry| Profile::clone(entry)).collect());
-        self.set_stacks(kinds, written.collect());
+        if let Some(stacks) = stacks {
+            let written =
+                |stack: Vec<Arc<Profile>>| stack.iter().map(|entry| Profile::clone(entry)).collect();
+            self.set_stacks(kinds, stacks.into_iter().map(written).collect());
+        }
         let mut left_over = Vec::new();
         for Piece { item, known, holds, fault, written } in pieces {
             let Some(kind) = kinds.get(&item.kind).filter(|kind| !kind.made_on_demand) else { continue };

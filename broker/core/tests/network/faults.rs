@@ -2,7 +2,7 @@
 //! equipment is plugged and unplugged, administrators interfere.
 
 use ave_core::{Event, Source};
-use ave_profile::{BrokerId, Generation, SessionId};
+use ave_profile::{BrokerId, Generation, Identity, Profile, SessionId};
 
 use crate::agenda::{Happening, MILLISECOND, Micros, SECOND, SiteId};
 use crate::books::Asker;
@@ -253,15 +253,26 @@ impl World {
     pub(crate) fn begin_work(&mut self, pid: Pid) {
         let (site, plan) = (self.brokers[pid].site, self.brokers[pid].plan.clone());
         let stacks = plan.stacks.iter().map(|stack| stack.iter().map(short).collect()).collect();
-        let profiles = self.sites[site].present();
+        let (profiles, gone) = self.told_anew(site, pid);
         let profile = plan.has_workspaces.then(|| plan.workspace(site));
         self.tell(pid, Event::StacksSet { stacks });
         self.tell(pid, Event::WorkspaceProfileSet { profile });
         self.tell(pid, Event::ForwardSet { target: plan.forwards_to(self.sites.len()) });
         self.tell(pid, Event::Reported { source: Source::File, profiles, request: None });
-        self.tell(pid, Event::Settled { source: Source::File });
+        self.tell(pid, Event::Vanished { source: Source::File, items: gone });
+        self.tell(pid, Event::Confirmed { source: Source::File });
         self.later(pid, 0, Happening::NotifierDials);
         self.accept_all(site);
+    }
+
+    /// Where what is plugged in differs from what the process before has told: what is new, and what is gone.
+    fn told_anew(&self, site: SiteId, pid: Pid) -> (Vec<Profile>, Vec<Identity>) {
+        let present = self.sites[site].present();
+        let said = self.brokers[pid].core.said_by(Source::File);
+        let is_said = |profile: &Profile| said.iter().any(|(_, said)| **said == *profile);
+        let is_gone = |item: &Identity| self.sites[site].unplugged.contains(item);
+        let gone = said.iter().map(|(item, _)| item.clone()).filter(is_gone).collect();
+        (present.into_iter().filter(|profile| !is_said(profile)).collect(), gone)
     }
 
     fn plug(&mut self, site: SiteId) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use ave_core::{Core, Event};
+use ave_core::{Core, Event, Snapshot};
 use ave_profile::{BrokerId, Generation, Identity, Profile, SessionId};
 
 use crate::agenda::{Micros, SiteId};
@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) elders: Vec<Pid>,
     /// The process that is to follow.
     pub(crate) successor: Option<Pid>,
+    /// What that one has been told while lending went on.
+    pub(crate) draft: Snapshot,
     /// Connections that nobody has accepted yet.
     pub(crate) queue: Vec<(WireId, Option<BrokerId>)>,
     /// What the processes leave on the disk.
@@ -79,6 +81,7 @@ impl Site {
             pid: None,
             elders: Vec::new(),
             successor: None,
+            draft: Snapshot::default(),
             queue: Vec::new(),
             journal: None,
             generation: Generation(0),

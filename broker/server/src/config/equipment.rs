@@ -83,17 +83,23 @@ impl Equipment {
 
     /// What has changed since `previous`, an earlier reading of the same file.
     pub fn changes_since(&self, previous: &Equipment, kinds: &KindTable) -> Changes {
-        let by_identity = |equipment: &Equipment| -> BTreeMap<Identity, Profile> {
-            let pieces = equipment.profiles.iter();
-            pieces.filter_map(|profile| Some((kinds.identity(profile)?, profile.clone()))).collect()
+        let named = |profile| Some((kinds.identity(profile)?, profile));
+        self.changes_to(previous.profiles.iter().filter_map(named), kinds)
+    }
+
+    /// What is different from what is known.
+    pub fn changes_to<'k>(
+        &self,
+        known: impl Iterator<Item = (Identity, &'k Profile)>,
+        kinds: &KindTable,
+    ) -> Changes {
+        let mut left: BTreeMap<Identity, &Profile> = known.collect();
+        let is_new = |profile: &&Profile| {
+            let before = kinds.identity(profile).and_then(|identity| left.remove(&identity));
+            before != Some(*profile)
         };
-        let (before, now) = (by_identity(previous), by_identity(self));
-        let is_new =
-            |profile: &&Profile| kinds.identity(profile).and_then(|id| before.get(&id)) != Some(profile);
-        Changes {
-            changed: self.profiles.iter().filter(is_new).cloned().collect(),
-            vanished: before.into_keys().filter(|identity| !now.contains_key(identity)).collect(),
-        }
+        let changed = self.profiles.iter().filter(is_new).cloned().collect();
+        Changes { changed, vanished: left.into_keys().collect() }
     }
 }
 

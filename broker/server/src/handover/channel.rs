@@ -46,12 +46,19 @@ pub(crate) enum Message {
         /// Whether it belongs to a service, so that its manager believes what it says.
         #[serde(default)]
         service: bool,
+        /// Whether it takes a draft.
+        #[serde(default)]
+        drafts: bool,
     },
     /// It may not.
     Refused {
         /// Why.
         reason: String,
     },
+    /// What there is, as a file: most of what the old process knows, while it goes on lending.
+    Draft,
+    /// The new process has taken that in: the old one may freeze.
+    Drafted,
     /// The old process has frozen; this is its number.
     Begin {
         /// The old process.
@@ -62,7 +69,7 @@ pub(crate) enum Message {
         /// That process.
         generation: Generation,
     },
-    /// All that the old process knows, as a file, and its listening socket.
+    /// All that the old process knows and a draft does not say, as a file, and its listening socket.
     Estate,
     /// The new process could go on with that.
     Ready,

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use ave_core::Snapshot;
+use ave_core::{Core, Snapshot};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use super::channel::{Channel, Door, Message, PROTOCOL, watched};
 use super::elders::Elder;
 use super::reign::Abdication;
 use super::stillness::{Departure, Still};
-use super::{Estate, Phase, SessionKey};
+use super::{Estate, Phase, SessionKey, estate};
 use crate::daemon::elders::ElderFile;
 use crate::daemon::{Post, service};
 use crate::limits::ACCEPT_PAUSE;
@@ -25,6 +25,9 @@ use crate::site::Site;
 
 /// How long requests that other brokers have been asked about may take to be answered: longer than any does.
 const STILL_WITHIN: Duration = Duration::from_secs(6);
+
+/// How long the new process may take over a draft. Nobody waits for that but another new one.
+const DRAFT_LIMIT: Duration = Duration::from_secs(6);
 
 /// How long the new process may take for a word. Until then whoever asks for equipment waits.
 const WORD_LIMIT: Duration = Duration::from_secs(3);
@@ -50,6 +53,13 @@ impl Successor {
 
 /// What is told from the handover on, and the mark of a process that goes.
 type Going = (mpsc::UnboundedReceiver<Departure>, ElderFile);
+
+/// What the new program and this one both know.
+struct Common {
+    /// The version of snapshots.
+    version: u32,
+    drafts: bool,
+}
 
 /// Waits for somebody to take over.
 pub(crate) struct Giver {
@@ -128,17 +138,21 @@ impl Giver {
     /// Hands over to whoever it is, or refuses.
     async fn meet(&self, channel: &Channel) -> io::Result<Going> {
         let pid = channel.peer()?;
-        let version = match self.common_version(hear(channel).await?) {
-            Ok(version) => version,
+        let Common { version, drafts } = match self.common_ground(hear(channel, WORD_LIMIT).await?) {
+            Ok(common) => common,
             Err(reason) => {
                 channel.send(&Message::Refused { reason: reason.clone() }, &[]).await?;
                 return Err(io::Error::other(reason));
             }
         };
         info!(%pid, "another process takes over");
+        let draft = match drafts {
+            true => self.unless_stopped(self.draft(channel, version)).await?,
+            false => Snapshot::default(),
+        };
         self.site.reign.enter(Phase::Frozen);
         let elders = self.site.elders.leave().await;
-        match self.hand_over((channel, pid), &elders, version).await {
+        match self.hand_over((channel, pid), &elders, (version, &draft)).await {
             Ok(going) => {
                 self.site.hub.settle(true).await;
                 self.site.reign.enter(Phase::Over);
@@ -153,9 +167,10 @@ impl Giver {
         }
     }
 
-    /// The newest version of snapshots that both programs know.
-    fn common_version(&self, message: Message) -> Result<u32, String> {
-        let Message::Hello { protocol, program, snapshots: (oldest, newest), service } = message else {
+    /// What both programs know, the newest version of snapshots among it.
+    fn common_ground(&self, message: Message) -> Result<Common, String> {
+        let Message::Hello { protocol, program, snapshots: (oldest, newest), service, drafts } = message
+        else {
             return Err("wanted Hello first".to_owned());
         };
         if protocol != PROTOCOL {
@@ -182,7 +197,7 @@ impl Giver {
                 env!("CARGO_PKG_VERSION")
             ));
         }
-        Ok(version)
+        Ok(Common { version, drafts })
     }
 
     /// Once the new process may rule it is known who does before this one stops: one of them has to be seen by
@@ -191,9 +206,9 @@ impl Giver {
         &self,
         (channel, pid): (&Channel, Pid),
         elders: &[Elder],
-        version: u32,
+        told: (u32, &Snapshot),
     ) -> io::Result<Going> {
-        let going = self.unless_stopped(self.pass_on(channel, elders, version)).await?;
+        let going = self.unless_stopped(self.pass_on(channel, elders, told)).await?;
         self.commit(channel, pid).await?;
         Ok(going)
     }
@@ -205,8 +220,23 @@ impl Giver {
         }
     }
 
-    /// Gives the new process all that it needs, which then says that it could go on.
-    async fn pass_on(&self, channel: &Channel, elders: &[Elder], version: u32) -> io::Result<Going> {
+    /// Tells the new process what there is, and waits until it has taken that in. Lending goes on meanwhile.
+    async fn draft(&self, channel: &Channel, version: u32) -> io::Result<Snapshot> {
+        let known =
+            self.site.hub.look(Core::estate).await.map_err(|error| io::Error::other(error.to_string()))?;
+        let draft = known.draft();
+        channel.send(&Message::Draft, &[estate::write_draft(&draft, version)?.as_fd()]).await?;
+        expect(channel, &Message::Drafted, DRAFT_LIMIT).await?;
+        Ok(draft)
+    }
+
+    /// Gives the new process all that it needs beside the draft, which then says that it could go on.
+    async fn pass_on(
+        &self,
+        channel: &Channel,
+        elders: &[Elder],
+        (version, draft): (u32, &Snapshot),
+    ) -> io::Result<Going> {
         let Still { snapshot, sessions, departures, journal } = self.freeze().await?;
         let generation = self.site.generation;
         channel.send(&Message::Begin { generation }, &[]).await?;
@@ -220,9 +250,9 @@ impl Giver {
             generation,
         });
         let keys = own.chain(self.site.keys.elders()).collect();
-        let estate = Estate { snapshot, keys }.write(version)?;
+        let estate = Estate { remainder: snapshot.since(draft), keys }.write(version)?;
         channel.send(&Message::Estate, &[estate.as_fd(), self.listener.as_fd()]).await?;
-        expect(channel, &Message::Ready).await?;
+        expect(channel, &Message::Ready, WORD_LIMIT).await?;
         let elder = ElderFile::take(&self.site.config.paths)?;
         if let Some(journal) = journal {
             journal.wait().await?;
@@ -237,7 +267,7 @@ impl Giver {
         // An original master would forget what the new process says when this one's connection ends after it.
         let shared = self.site.sharing.stop().await;
         let agreed = match channel.send(&Message::Yours, &[]).await {
-            Ok(()) => expect(channel, &Message::Mine).await,
+            Ok(()) => expect(channel, &Message::Mine, WORD_LIMIT).await,
             failed => failed,
         };
         if agreed.is_err() {
@@ -245,7 +275,7 @@ impl Giver {
             let _ = pidfd_send_signal(&process, Signal::KILL);
             let process = watched(process)?;
             let _ = timeout(KILL_LIMIT, process.readable()).await;
-            if hear(channel).await.is_ok_and(|last| last == Message::Mine) {
+            if hear(channel, WORD_LIMIT).await.is_ok_and(|last| last == Message::Mine) {
                 return Ok(()); // it ruled, and may have lent, before it was killed: that is a crash of the broker
             }
             if shared {
@@ -265,14 +295,14 @@ async fn accept(door: Option<&Door>) -> io::Result<Channel> {
 }
 
 /// What the new process says next.
-async fn hear(channel: &Channel) -> io::Result<Message> {
-    let silent = |_| io::Error::other(format!("the new process said nothing for {} s", WORD_LIMIT.as_secs()));
-    let received = timeout(WORD_LIMIT, channel.receive()).await.map_err(silent)??;
+async fn hear(channel: &Channel, limit: Duration) -> io::Result<Message> {
+    let silent = |_| io::Error::other(format!("the new process said nothing for {} s", limit.as_secs()));
+    let received = timeout(limit, channel.receive()).await.map_err(silent)??;
     received.map(|(message, _)| message).ok_or_else(|| io::Error::other("the new process has ended"))
 }
 
-async fn expect(channel: &Channel, wanted: &Message) -> io::Result<()> {
-    match hear(channel).await? {
+async fn expect(channel: &Channel, wanted: &Message, limit: Duration) -> io::Result<()> {
+    match hear(channel, limit).await? {
         found if found == *wanted => Ok(()),
         found => {
             let found: String = format!("{found:?}").chars().take(100).collect();

@@ -5,13 +5,13 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result, anyhow, bail};
-use ave_core::Snapshot;
-use ave_profile::Generation;
-use tokio::time::{Duration, timeout};
+use ave_core::{Core, Snapshot};
+use ave_profile::{BrokerId, Generation, KindTable};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::channel::{Channel, Message, PROTOCOL, Received};
 use super::elders::Elder;
-use super::{Estate, SessionKey};
+use super::{Estate, SessionKey, estate};
 use crate::config::Paths;
 use crate::daemon::service;
 
@@ -38,17 +38,20 @@ pub(crate) struct Inheritance {
     pub(crate) ancestry: Ancestry,
     /// Where the broker listens.
     pub(crate) listener: TcpListener,
-    /// What is lent.
-    pub(crate) snapshot: Snapshot,
+    /// What there is, and who has it.
+    pub(crate) core: Core,
     /// The keys of sessions that older processes serve.
     pub(crate) keys: Vec<SessionKey>,
+    /// Since when nobody lends.
+    pub(crate) frozen: Instant,
 }
 
-/// Asks the old process of this home to freeze and to pass on what it has.
+/// Asks the old process of this home to freeze and to pass on what it has: first a draft of it, then what is lent and
+/// what the draft lacks. The new core knows these types, and is called `id` among brokers.
 ///
 /// # Errors
 /// If there is none, or it refuses, hangs or says what cannot be understood. It then goes on.
-pub(crate) async fn ask(paths: &Paths) -> Result<Inheritance> {
+pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result<Inheritance> {
     let door = paths.handover_socket();
     let channel = Channel::dial(&door).with_context(|| format!("no broker answers at {}", door.display()))?;
     let hello = Message::Hello {
@@ -56,9 +59,22 @@ pub(crate) async fn ask(paths: &Paths) -> Result<Inheritance> {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         snapshots: (Snapshot::OLDEST, Snapshot::NEWEST),
         service: service::is_there(),
+        drafts: true,
     };
     channel.send(&hello, &[]).await.context("the running broker does not listen")?;
-    let generation = match hear(&channel, FREEZE_LIMIT).await? {
+    let mut core = Core::new(kinds.clone(), id);
+    let mut frozen = Instant::now();
+    let mut heard = hear(&channel, FREEZE_LIMIT).await?;
+    if let (Message::Draft, descriptors) = heard {
+        let [draft] = exactly(descriptors)?;
+        let drafted = "what the running broker drafts";
+        let draft = estate::read_draft(draft).context(drafted)?;
+        core = Core::restore(kinds, id, draft).context(drafted)?;
+        frozen = Instant::now();
+        channel.send(&Message::Drafted, &[]).await.context("the running broker does not listen")?;
+        heard = hear(&channel, FREEZE_LIMIT).await?;
+    }
+    let generation = match heard {
         (Message::Begin { generation }, _) => generation,
         (Message::Refused { reason }, _) => bail!("the running broker refuses: {reason}"),
         (other, _) => return Err(unexpected("Begin", &other)),
@@ -76,9 +92,11 @@ pub(crate) async fn ask(paths: &Paths) -> Result<Inheritance> {
         }
     };
     let [estate, listener] = exactly(descriptors)?;
-    let Estate { snapshot, keys } = Estate::read(estate).context("what the running broker passes on")?;
+    let passed_on = "what the running broker passes on";
+    let Estate { remainder, keys } = Estate::read(estate).context(passed_on)?;
+    let core = core.complete(remainder).context(passed_on)?;
     let old = Elder::new(generation, channel).context("the running broker")?;
-    Ok(Inheritance { ancestry: Ancestry { old, elders }, listener: listener.into(), snapshot, keys })
+    Ok(Inheritance { ancestry: Ancestry { old, elders }, listener: listener.into(), core, keys, frozen })
 }
 
 impl Ancestry {
