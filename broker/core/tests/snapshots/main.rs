@@ -112,3 +112,11 @@ fn write() {
         std::fs::write(file, Lab::new().core.snapshot().encode(version).unwrap()).unwrap();
     }
 }
+
+/// Whichever version a draft was taken from, what it lacks of another one makes it that one.
+#[test]
+fn every_version_completes_a_draft_of_every_other() {
+    for first in FILES {
+        FILES.into_iter().for_each(|second| bodies::draft(first, second, &[]));
+    }
+}
