@@ -29,6 +29,9 @@ use state::{Cable, State};
 /// How many hosts may connect at the same moment.
 const BACKLOG: u32 = 8;
 
+/// The pause before listening is tried again.
+const LISTEN_PAUSE: Duration = Duration::from_millis(5);
+
 /// How long a reboot takes when nothing else is said.
 const REBOOT: Duration = Duration::from_millis(300);
 
@@ -221,7 +224,10 @@ async fn live(state: &State, address: SocketAddr, listener: TcpListener, server:
         let at = *cable.borrow_and_update();
         match at {
             Cable::Plugged => {
-                let Some(listener) = listener.take().or_else(|| listen(address).ok()) else { return };
+                let listener = match listener.take() {
+                    Some(listener) => listener,
+                    None => listen_again(address).await,
+                };
                 select! {
                     () = links(&listener, state) => {}
                     _ = cable.changed() => {}
@@ -268,4 +274,14 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     reserve(address)?.listen(BACKLOG)
+}
+
+/// Waits for the socket that listened before: a process that is being started has a copy until it runs its program.
+async fn listen_again(address: SocketAddr) -> TcpListener {
+    loop {
+        match listen(address) {
+            Ok(listener) => return listener,
+            Err(_) => sleep(LISTEN_PAUSE).await,
+        }
+    }
 }
