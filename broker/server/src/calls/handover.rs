@@ -4,7 +4,6 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::broker::Client;
+use crate::handover::channel::listener_for_this_user;
 use crate::session::SessionHandle;
 use crate::site::{Site, address_value, random_u64};
 
@@ -138,7 +138,26 @@ fn listen_in(folder: &Path) -> io::Result<(UnixListener, PathBuf)> {
         return Err(io::Error::other("nobody else knows this process's working directory"));
     }
     let path = folder.join(format!("handover-{:016}", random_u64() % 10_u64.pow(16)));
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    Ok((listener, path))
+    Ok((listener_for_this_user(&path)?, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_else_reaches_the_socket_and_its_folder_may_be_deep() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("x".repeat(200));
+        std::fs::create_dir(&deep).unwrap();
+        let (listener, path) = listen_in(&deep).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        std::os::unix::fs::symlink(&deep, folder.path().join("near")).unwrap();
+        let near = folder.path().join("near").join(path.file_name().unwrap());
+        let _connected = UnixStream::connect(near).await.unwrap();
+        listener.accept().await.unwrap();
+        assert!(listen_in(Path::new("here")).is_err());
+    }
 }

@@ -1,9 +1,11 @@
 //! What two processes of one broker say to each other: whole messages over a UNIX socket, each with the file
 //! descriptors that belong to it. (Specification 7.1.)
 
+use std::fs::{self, Permissions};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ave_profile::{Generation, Identity, SessionId};
@@ -18,6 +20,7 @@ use rustix::process::{Pid, getuid};
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::net::UnixListener;
 use tokio::time::{Duration, timeout};
 
 /// The version of what is said here; processes of another one do not take over from each other.
@@ -28,6 +31,9 @@ const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 /// The most descriptors of one message.
 const DESCRIPTORS_MAX: usize = 4;
+
+/// So many may wait to be let in: one comes at a time.
+const BACKLOG: i32 = 4;
 
 /// How long the other process may take nothing of what it is told.
 const SEND_LIMIT: Duration = Duration::from_secs(12);
@@ -130,7 +136,7 @@ impl Channel {
 
     /// Dials the process that listens at `path`.
     pub(crate) fn dial(path: &Path) -> io::Result<Channel> {
-        let socket = unix_socket()?;
+        let socket = unix_socket(SocketType::SEQPACKET)?;
         at(path, |address| connect(&socket, address))?;
         Channel::new(socket)
     }
@@ -225,15 +231,12 @@ pub(crate) struct Door {
 impl Door {
     /// Opens it, for this user alone; whatever was there before is replaced.
     pub(crate) fn open(path: &Path) -> io::Result<Door> {
-        let socket = unix_socket()?;
-        match std::fs::remove_file(path) {
+        match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // Nobody gets in before the mode is set: nobody listens yet.
-        at(path, |address| bind(&socket, address))?;
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        listen(&socket, 4)?;
+        let socket = unix_socket(SocketType::SEQPACKET)?;
+        listen_privately(&socket, path)?;
         Ok(Door { socket: watched(socket)? })
     }
 
@@ -255,9 +258,23 @@ pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(descriptor)
 }
 
-fn unix_socket() -> io::Result<OwnedFd> {
+/// Listens for connections of this user alone, at a path where nothing is yet.
+pub(crate) fn listener_for_this_user(path: &Path) -> io::Result<UnixListener> {
+    let socket = unix_socket(SocketType::STREAM)?;
+    listen_privately(&socket, path)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Nobody gets in before the mode is set: nobody listens yet.
+fn listen_privately(socket: &OwnedFd, path: &Path) -> io::Result<()> {
+    at(path, |address| bind(socket, address))?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listen(socket, BACKLOG)?)
+}
+
+fn unix_socket(kind: SocketType) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+    Ok(socket_with(AddressFamily::UNIX, kind, flags, None)?)
 }
 
 /// Names a socket by way of its folder: the kernel takes no path of more than 107 bytes.
