@@ -308,6 +308,9 @@ fn the_log_level_is_changed_while_the_broker_runs() {
     assert_eq!(code, Some(1));
     assert!(said.contains("\"debgu\" is no filter of logs: wanted LEVEL or TARGET=LEVEL"), "{said}");
     assert_eq!(status(&lab)["log_level"], json!("error"));
+    let (code, said) = run(lab.home(), &["--log-level", &"info,".repeat(1000)]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("a filter of logs has 4096 bytes at most, found 5000"), "{said}");
     lab.client().get(json!([{"type": "workspace"}]));
     assert_eq!(run(lab.home(), &["--log-level", "off,ave_broker=info"]).0, Some(0));
     let log = lab.stop();

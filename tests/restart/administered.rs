@@ -102,6 +102,16 @@ fn an_old_administrator_still_sees_and_closes_what_the_old_broker_serves() {
 }
 
 #[test]
+fn every_generation_logs_what_the_command_says() {
+    let lab = Lab::of(&["h1", "h2", "h3"], &[]);
+    let _clients = three_generations(&lab);
+    let changed = outcome(lab.command().args(["--log-level", "warn,ave_broker=info"]));
+    assert_eq!(changed.status, Some(0), "{changed:?}");
+    let count = |log: &str| log.matches("the log level has changed").count();
+    wait_until("all have", || count(&lab.log()) == 1 && count(&lab.later_logs()) == 2);
+}
+
+#[test]
 fn stop_ends_every_generation_and_leaves_no_process_212() {
     for lab in both(&["h1", "h2", "h3"]) {
         let mut clients = three_generations(&lab);

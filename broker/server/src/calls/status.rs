@@ -4,7 +4,6 @@ use ave_core::{Census, Tally};
 use ave_profile::{Generation, Map, Refusal, Value};
 use ave_protocol::arguments::Bound;
 use rustix::process::Pid;
-use tracing::info;
 
 use crate::config::Policy;
 use crate::peers::heard::{address_value, wrong};
@@ -29,13 +28,14 @@ pub(crate) async fn get(site: &Site) -> Result<Value, Refusal> {
     Ok(map(members))
 }
 
+/// Has this process, and the older ones that still serve their sessions, log something else from now on.
 pub(crate) fn set_log_level(site: &Site, bound: Bound) -> Result<Value, Refusal> {
     let filter = match bound.get("filter") {
         Value::Text(filter) => filter,
         other => return Err(wrong("filter", "text", other)),
     };
-    site.log.set(filter).map_err(|error| Refusal::exception(error.to_string()))?;
-    info!(filter = site.log.shown(), "the log level has changed");
+    site.log.change(filter).map_err(|error| Refusal::exception(error.to_string()))?;
+    site.elders.log(filter);
     Ok(Value::Null)
 }
 

@@ -2,10 +2,14 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::info;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+/// The longest filter: it has room for a level of each of this program's modules.
+const FILTER_BYTES_MAX: usize = 4096;
 
 /// Chooses what is logged. The one made by `default` belongs to no log.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +28,12 @@ pub(crate) enum FilterError {
         /// What of it.
         found: String,
     },
+    /// Nobody needs as much.
+    #[error("a filter of logs has {FILTER_BYTES_MAX} bytes at most, found {found}")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
     /// This process logs nothing.
     #[error("there is no log")]
     NoLog,
@@ -31,10 +41,15 @@ pub(crate) enum FilterError {
 
 impl LogFilter {
     /// Logs what this filter lets through from now on: `info`, or `warn,ave_broker=debug`.
-    pub(crate) fn set(&self, filter: &str) -> Result<(), FilterError> {
+    ///
+    /// # Errors
+    /// If that is no filter, or there is no log. Nothing has changed then.
+    pub(crate) fn change(&self, filter: &str) -> Result<(), FilterError> {
         let new = parse(filter)?;
         let log = self.0.as_ref().ok_or(FilterError::NoLog)?;
-        log.reload(new).map_err(|_| FilterError::NoLog)
+        log.reload(new).map_err(|_| FilterError::NoLog)?;
+        info!(filter = self.shown(), "the log level has changed");
+        Ok(())
     }
 
     /// What is let through now.
@@ -61,6 +76,9 @@ pub(crate) fn log_to_stderr(logging: bool) -> LogFilter {
 /// silence the rest.
 fn parse(filter: &str) -> Result<EnvFilter, FilterError> {
     let wrong = |found: &str| FilterError::Wrong { filter: filter.to_owned(), found: found.to_owned() };
+    if filter.len() > FILTER_BYTES_MAX {
+        return Err(FilterError::TooLong { found: filter.len() });
+    }
     for directive in filter.split(',') {
         let level = directive.rsplit('=').next().unwrap_or_default();
         if level.is_empty() || level.parse::<LevelFilter>().is_err() {
@@ -92,15 +110,24 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_of_bounded_length() {
+        let longest = "info,".repeat(FILTER_BYTES_MAX / 5) + &"x".repeat(FILTER_BYTES_MAX % 5);
+        let message = parse(&(longest.clone() + "=info")).unwrap_err().to_string();
+        let found = longest.len() + 5;
+        assert_eq!(message, format!("a filter of logs has 4096 bytes at most, found {found}"));
+        assert!(parse(&longest[..FILTER_BYTES_MAX / 5 * 5 - 1]).is_ok());
+    }
+
+    #[test]
     fn a_filter_can_be_changed_and_is_shown() {
         let (layer, handle) = reload::Layer::new(EnvFilter::new("info"));
         let _log = tracing_subscriber::registry().with(layer);
         let filter = LogFilter(Some(handle));
         assert_eq!(filter.shown(), "info");
-        filter.set("warn,ave_broker=debug").unwrap();
+        filter.change("warn,ave_broker=debug").unwrap();
         assert!(filter.shown().contains("ave_broker=debug"), "{}", filter.shown());
-        assert!(filter.set("loud").is_err());
+        assert!(filter.change("loud").is_err());
         assert!(filter.shown().contains("ave_broker=debug"));
-        assert!(matches!(LogFilter::default().set("info"), Err(FilterError::NoLog)));
+        assert!(matches!(LogFilter::default().change("info"), Err(FilterError::NoLog)));
     }
 }

@@ -69,11 +69,17 @@ pub(crate) enum Message {
     Begin {
         /// The old process.
         generation: Generation,
+        /// Whether it will know the word `Log`.
+        #[serde(default)]
+        knows_log: bool,
     },
     /// A process that is older still, with the channel to it.
     Elder {
         /// That process.
         generation: Generation,
+        /// Whether it knows the word `Log`.
+        #[serde(default)]
+        knows_log: bool,
     },
     /// All that the old process knows and a draft does not say, as a file, and its listening socket.
     Estate,
@@ -109,6 +115,11 @@ pub(crate) enum Message {
         /// What was read of the connection after the key.
         #[serde(with = "serde_bytes")]
         read: Vec<u8>,
+    },
+    /// The old process is to log what this filter lets through.
+    Log {
+        /// As [`LogFilter::change`](crate::daemon::LogFilter::change) takes it.
+        filter: String,
     },
     /// The old process is to end all its sessions, and itself.
     Stop,
@@ -316,6 +327,20 @@ mod tests {
         assert_eq!(b.receive().await.unwrap().unwrap().0, Message::Ping);
         drop(a);
         assert!(b.receive().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_say_what_it_knows_does_not_know_it() {
+        #[derive(Serialize)]
+        enum Before {
+            Begin { generation: Generation },
+        }
+        let (a, b) = pair();
+        let before = rmp_serde::to_vec_named(&Before::Begin { generation: Generation(3) }).unwrap();
+        sendmsg(&a, &[IoSlice::new(&before)], &mut SendAncillaryBuffer::default(), SendFlags::empty())
+            .unwrap();
+        let begin = Message::Begin { generation: Generation(3), knows_log: false };
+        assert_eq!(b.receive().await.unwrap().unwrap().0, begin);
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) struct Elder {
     pub(crate) pid: Pid,
     /// Names the process even when its number is used anew; `None` if it was dead already.
     process: Option<OwnedFd>,
+    /// Whether it can be told what to log: programs of before cannot.
+    pub(crate) knows_log: bool,
     pub(crate) channel: Channel,
 }
 
@@ -58,6 +60,7 @@ pub(crate) struct Visitor {
 enum Errand {
     Close(SessionId),
     Proxy(Visitor),
+    Log(String),
     Stop,
 }
 
@@ -78,9 +81,10 @@ impl Elder {
     ///
     /// # Errors
     /// If it is another user's.
-    pub(crate) fn new(generation: Generation, channel: Channel) -> io::Result<Elder> {
+    pub(crate) fn new(generation: Generation, knows_log: bool, channel: Channel) -> io::Result<Elder> {
         let pid = channel.peer()?;
-        Ok(Elder { generation, pid, process: pidfd_open(pid, PidfdFlags::empty()).ok(), channel })
+        let process = pidfd_open(pid, PidfdFlags::empty()).ok();
+        Ok(Elder { generation, pid, process, knows_log, channel })
     }
 
     /// Makes sure that it is gone. One that is about to end is given some time.
@@ -141,6 +145,14 @@ impl Elders {
         let _ = self.tell(generation, Errand::Close(session));
     }
 
+    /// Has every one of them log what a filter lets through.
+    pub(crate) fn log(&self, filter: &str) {
+        let elders = self.list();
+        for (generation, _) in elders {
+            let _ = self.tell(generation, Errand::Log(filter.to_owned()));
+        }
+    }
+
     /// Passes a connection on to the process that serves its session.
     ///
     /// # Errors
@@ -199,7 +211,7 @@ async fn attend(
         let told = tokio::select! {
             biased;
             errand = errands.recv() => match errand {
-                Some(errand) => tell(&elder.channel, errand).await,
+                Some(errand) => tell(&elder, errand).await,
                 None => return Some(elder),
             },
             received = elder.channel.receive() => match received {
@@ -233,8 +245,14 @@ async fn attend(
     None
 }
 
-async fn tell(channel: &Channel, errand: Errand) -> io::Result<()> {
+async fn tell(elder: &Elder, errand: Errand) -> io::Result<()> {
+    let channel = &elder.channel;
     match errand {
+        Errand::Log(filter) if elder.knows_log => channel.send(&Message::Log { filter }, &[]).await,
+        Errand::Log(_) => {
+            info!(pid = %elder.pid, "an older process of an older version logs as before");
+            Ok(())
+        }
         Errand::Close(session) => channel.send(&Message::Close { session }, &[]).await,
         Errand::Stop => channel.send(&Message::Stop, &[]).await,
         Errand::Proxy(visitor) => send_visitor(channel, visitor).await,
@@ -268,4 +286,25 @@ async fn hear((message, descriptors): Received, around: &Surroundings) -> io::Re
         other => return Err(io::Error::other(format!("wanted news of its sessions, found {other:?}"))),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::channel::pair;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_older_process_hears_only_what_it_knows() {
+        for knows_log in [false, true] {
+            let (ours, theirs) = pair();
+            let elder = Elder::new(Generation(1), knows_log, ours).unwrap();
+            tell(&elder, Errand::Log("debug".to_owned())).await.unwrap();
+            tell(&elder, Errand::Stop).await.unwrap();
+            if knows_log {
+                let filter = "debug".to_owned();
+                assert_eq!(theirs.receive().await.unwrap().unwrap().0, Message::Log { filter });
+            }
+            assert_eq!(theirs.receive().await.unwrap().unwrap().0, Message::Stop);
+        }
+    }
 }

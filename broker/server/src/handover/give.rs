@@ -239,9 +239,9 @@ impl Giver {
     ) -> io::Result<Going> {
         let Still { snapshot, sessions, departures, journal } = self.freeze().await?;
         let generation = self.site.generation;
-        channel.send(&Message::Begin { generation }, &[]).await?;
+        channel.send(&Message::Begin { generation, knows_log: true }, &[]).await?;
         for elder in elders {
-            let message = Message::Elder { generation: elder.generation };
+            let message = Message::Elder { generation: elder.generation, knows_log: elder.knows_log };
             channel.send(&message, &[elder.channel.as_fd()]).await?;
         }
         let own = sessions.iter().map(|session| SessionKey {

@@ -126,6 +126,12 @@ async fn obey(
             gate::admit(TcpStream::from_std(stream)?, session, read, site);
             Ok(())
         }
+        Message::Log { filter } => {
+            if let Err(error) = site.log.change(&filter) {
+                warn!(%error, "this process logs as before");
+            }
+            Ok(())
+        }
         Message::Stop => {
             site.stop.cancel();
             Ok(())

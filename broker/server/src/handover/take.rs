@@ -74,18 +74,19 @@ pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result
         channel.send(&Message::Drafted, &[]).await.context("the running broker does not listen")?;
         heard = hear(&channel, FREEZE_LIMIT).await?;
     }
-    let generation = match heard {
-        (Message::Begin { generation }, _) => generation,
+    let (generation, knows_log) = match heard {
+        (Message::Begin { generation, knows_log }, _) => (generation, knows_log),
         (Message::Refused { reason }, _) => bail!("the running broker refuses: {reason}"),
         (other, _) => return Err(unexpected("Begin", &other)),
     };
     let mut elders = Vec::new();
     let descriptors = loop {
         match hear(&channel, WORD_LIMIT).await? {
-            (Message::Elder { generation }, descriptors) if elders.len() < ELDERS_MAX => {
+            (Message::Elder { generation, knows_log }, descriptors) if elders.len() < ELDERS_MAX => {
                 let [socket] = exactly(descriptors)?;
+                let channel = Channel::new(socket)?;
                 // One that has died meanwhile takes its sessions with it: its end is heard later.
-                elders.push(Elder::new(generation, Channel::new(socket)?).context("an older process")?);
+                elders.push(Elder::new(generation, knows_log, channel).context("an older process")?);
             }
             (Message::Estate, descriptors) => break descriptors,
             (other, _) => return Err(unexpected("Estate", &other)),
@@ -95,7 +96,7 @@ pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result
     let passed_on = "what the running broker passes on";
     let Estate { remainder, keys } = Estate::read(estate).context(passed_on)?;
     let core = core.complete(remainder).context(passed_on)?;
-    let old = Elder::new(generation, channel).context("the running broker")?;
+    let old = Elder::new(generation, knows_log, channel).context("the running broker")?;
     Ok(Inheritance { ancestry: Ancestry { old, elders }, listener: listener.into(), core, keys, frozen })
 }
 
