@@ -1,8 +1,9 @@
 //! `ave-adb-server` with the real adb: who starts a server, who ends it, and whose is left alone. The numbers are
 //! those of the checks of the adb server.
 
-use std::fs;
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -211,6 +212,34 @@ fn an_adb_that_is_not_there_is_an_error_that_names_the_key() {
     home.configure("workspace", &json!({"root": "~/w", "pretty": "lab", "tools": {"adb": "/none/adb"}}));
     let (status, said) = home.run(&["--start"]);
     assert!(status == Some(3) && said.contains("tools.adb") && said.contains("/none/adb"), "{said}");
+}
+
+#[test]
+fn a_log_that_is_full_is_put_aside_and_a_server_s_words_reach_the_new_one() {
+    let home = Home::new();
+    let log = home.file("log/ave-adb-server.log");
+    fs::create_dir_all(log.parent().expect("a folder")).expect("a folder");
+    File::create(&log).expect("a log").set_len(9 << 20).expect("a long log");
+    home.start();
+    let old = log.with_extension("log.1");
+    wait_until("the log is put aside", || old.exists() && log.exists());
+    let server = home.server();
+    let said = fs::read_link(format!("/proc/{}/fd/2", server.as_raw_nonzero())).expect("a process");
+    assert!(said.to_string_lossy().starts_with("pipe:"), "{said:?}: it would write to the old one for ever");
+    kill(server);
+    wait_until("the supervisor writes to the new one", || home.log().contains("the adb server is gone"));
+    assert_eq!(home.run(&["--stop"]).0, Some(0));
+}
+
+#[test]
+fn the_last_words_of_a_server_that_cannot_start_are_in_the_log() {
+    let home = Home::new();
+    let adb = home.folder.path().join("adb");
+    fs::write(&adb, "#!/bin/sh\necho out of order >&2\n").expect("a script");
+    fs::set_permissions(&adb, Permissions::from_mode(0o755)).expect("a script");
+    home.configure("workspace", &json!({"root": "~/w", "pretty": "lab", "tools": {"adb": adb}}));
+    assert_eq!(home.run(&["--start"]).0, Some(3));
+    assert!(home.log().contains("out of order"), "{}", home.log());
 }
 
 #[test]

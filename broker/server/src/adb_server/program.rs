@@ -2,8 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, stderr};
-use std::os::fd::AsFd;
+use std::io::{self, PipeWriter};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -46,9 +45,8 @@ pub(super) fn find(paths: &Paths) -> Result<PathBuf, String> {
 }
 
 /// The command that is an adb server on this port of loopback, in the foreground, and dies with this process. It has
-/// to be started by the main thread, whose end counts as that of the process.
-pub(super) fn server(adb: &Path, port: u16, paths: &Paths) -> io::Result<Command> {
-    let log = || Ok::<_, io::Error>(Stdio::from(stderr().as_fd().try_clone_to_owned()?));
+/// to be started by the main thread, whose end counts as that of the process. What it says goes to `said`.
+pub(super) fn server(adb: &Path, port: u16, paths: &Paths, said: PipeWriter) -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.arg(format!("--bound-to={}", std::process::id())).arg("--").arg(adb);
     command.args(["-L", &format!("tcp:localhost:{port}"), "nodaemon", "server"]);
@@ -60,7 +58,7 @@ pub(super) fn server(adb: &Path, port: u16, paths: &Paths) -> io::Result<Command
     for name in service::ENVIRONMENT {
         command.env_remove(name);
     }
-    command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
+    command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
     Ok(command)
 }
 

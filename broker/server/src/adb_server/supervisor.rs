@@ -2,7 +2,7 @@
 //! ends.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use ave_adb::Server;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
@@ -19,7 +22,7 @@ use super::{READY, program};
 use crate::cli::{Failure, Outcome, say};
 use crate::config::Paths;
 use crate::config::adb_server::AdbServerConfig;
-use crate::daemon::{PidFile, leave_terminal, log_to_stderr};
+use crate::daemon::{LogFile, PidFile, leave_terminal, log_to_stderr};
 use crate::drivers::strays;
 
 /// How long a new server may take until it answers.
@@ -30,6 +33,12 @@ const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
 /// How long a server is given to end before it is killed; less than this process is given itself.
 const END_LIMIT: Duration = Duration::from_millis(500);
+
+/// How long the last words of a server may take to come: whoever else may speak for it is not waited for.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(200);
+
+/// How much of its words is passed on at once, in bytes: as much as a pipe holds.
+const WORDS_BYTES_MAX: usize = 64 << 10;
 
 /// The pause before the next server; doubled for each that ended at once, up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -97,6 +106,7 @@ impl Supervisor<'_> {
         let could_not = |error: io::Error| Failure::of(format_args!("could not start: {error}"));
         let mut terminated = signal(SignalKind::terminate()).map_err(could_not)?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(could_not)?;
+        let _keeping = LogFile::of_stderr(self.paths.adb_server_log_file()).map(LogFile::keep);
         let mut own = None;
         let outcome = tokio::select! {
             outcome = self.supervise(&mut own) => outcome,
@@ -152,8 +162,16 @@ impl Supervisor<'_> {
     }
 
     async fn serve(&mut self, server: &Server, own: &mut Option<Child>) -> io::Result<ExitStatus> {
-        let mut command = Command::from(program::server(&self.adb, self.config.port, self.paths)?);
-        let child = own.insert(command.kill_on_drop(true).spawn()?);
+        let (words, said) = io::pipe()?;
+        let command = program::server(&self.adb, self.config.port, self.paths, said)?;
+        let child = own.insert(Command::from(command).kill_on_drop(true).spawn()?);
+        let mut words = JoinSet::from_iter([pass_on(pipe::Receiver::from_owned_fd(words.into())?)]);
+        let ended = self.watch(server, child).await;
+        let _ = timeout(LAST_WORDS_LIMIT, words.join_next()).await;
+        ended
+    }
+
+    async fn watch(&mut self, server: &Server, child: &mut Child) -> io::Result<ExitStatus> {
         let pid = child.id().unwrap_or_default();
         let answered = async {
             while server.version().await.is_err() {
@@ -174,6 +192,14 @@ impl Supervisor<'_> {
         if !std::mem::replace(&mut self.announced, true) {
             say(format_args!("{READY}port {port}: {source}"));
         }
+    }
+}
+
+/// Passes on what a server says, so that it reaches the log wherever that has moved.
+async fn pass_on(mut words: pipe::Receiver) {
+    let mut bytes = vec![0; WORDS_BYTES_MAX];
+    while let Ok(length @ 1..) = words.read(&mut bytes).await {
+        let _ = io::stderr().write_all(&bytes[..length]); // whom to tell?
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Stat, fstat, stat};
 use rustix::stdio::dup2_stderr;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -45,9 +46,13 @@ impl LogFile {
         is_same(ours, its).then_some(LogFile { path, bytes_max: LOG_BYTES_MAX })
     }
 
-    /// Keeps the file within its bounds, and stderr at the file of that name whoever has moved it. Safe to drop at
-    /// any time.
-    pub(crate) async fn keep(self) -> Infallible {
+    /// Keeps the file within its bounds, and stderr at the file of that name whoever has moved it, until what it
+    /// returns is dropped. Needs a running runtime.
+    pub(crate) fn keep(self) -> JoinSet<Infallible> {
+        JoinSet::from_iter([self.look_after()])
+    }
+
+    async fn look_after(self) -> Infallible {
         loop {
             if let Err(error) = self.renew() {
                 warn!(path = %self.path.display(), %error, "the log cannot be renewed");

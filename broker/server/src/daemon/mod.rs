@@ -24,7 +24,7 @@ use crate::config::{Config, Paths, defaults};
 use crate::wiring::{self, Surroundings};
 pub(crate) use control::{Daemon, Launch, hickup, restart, running, start, stop};
 pub use hickup::Hickup;
-use log_file::LogFile;
+pub(crate) use log_file::LogFile;
 pub use logging::LogFilter;
 pub(crate) use logging::log_to_stderr;
 pub(crate) use pid_file::PidFile;
@@ -78,12 +78,9 @@ async fn serve(
         true => (Post::to_be_taken(paths), Start::After),
         false => (Post::take(paths)?, Start::Fresh),
     };
-    let keeping = LogFile::of_stderr(paths.log_file()).map(|log| tokio::spawn(log.keep()));
+    let _keeping = LogFile::of_stderr(paths.log_file()).map(LogFile::keep);
     let surroundings = Surroundings { hickup, log, opened };
     let served = wiring::serve(config, surroundings, Arc::new(post), start).await;
-    if let Some(keeping) = keeping {
-        keeping.abort();
-    }
     served.map_err(|error| Failure::of(format_args!("{error:#}")))
 }
 
