@@ -201,9 +201,16 @@ impl Link {
 
     /// The stay was cut short. That concerns nobody as long as nothing is held there.
     async fn lost(&mut self, error: &LineError) {
-        self.visit = None;
-        let held = std::mem::take(&mut *self.entries.lock()).len();
+        let visit = self.visit.take();
         let (session, peer) = (self.session, self.peer.clone());
+        if let (Some(visit), LineError::Lost(_)) = (visit, error)
+            && !self.entries.is_empty()
+            && let Some(why) = visit.why_ended().await
+            && let Some(handle) = self.site.keys.handle(session)
+        {
+            handle.explain(format!("at {peer}: {why}"));
+        }
+        let held = std::mem::take(&mut *self.entries.lock()).len();
         if held > 0 {
             info!(%session, %peer, held, why = brief(&error.to_string()), "the link to another broker is lost");
             self.site.hub.tell(Event::PeerLost { session, peer }).await;

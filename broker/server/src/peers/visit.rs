@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ave_client::Door;
-use ave_profile::{Address, Map, Profile, Value};
+use ave_profile::{Address, Map, Profile, Refusal, Value};
 use ave_protocol::handshake::Credential;
 
 use super::answer::{Entry, allotments, entries, is_same, nonsense, of_group};
 use super::dial::{Line, LineError};
 use super::peer_limits;
 use crate::limits::{CLOSE_WAIT, PEER_ANSWER_LIMIT};
+use crate::log::brief;
 use crate::site::Site;
 
 /// One stay. Dropping it ends it: the other broker then takes back what it granted.
@@ -102,6 +103,17 @@ impl Visit {
             lost = self.broker.idle() => lost,
             lost = session => lost,
         }
+    }
+
+    /// Why the other broker has ended the session there, if it had a reason. Those of other kinds say none.
+    pub(super) async fn why_ended(mut self) -> Option<String> {
+        if !self.broker.is_ours() {
+            return None;
+        }
+        let answer = self.broker.call("list_allocations", Vec::new(), Map::new(), PEER_ANSWER_LIMIT).await;
+        let Err(LineError::Fault(fault)) = answer else { return None };
+        let ended = Refusal::session_closed().message + ": ";
+        fault.message.strip_prefix(&ended).map(brief)
     }
 
     /// Connects to the session there, which stays the same for as long as the line to the broker lasts.

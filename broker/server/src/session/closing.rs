@@ -26,6 +26,9 @@ impl Session {
         self.handle.cut.cancel();
         self.handle.connections.close();
         self.stop_calls.cancel();
+        if !self.handle.is_explained() {
+            self.handle.warnings.clear(); // they were of another end
+        }
         self.links.hang_up().await;
         self.ending = Some(items.into());
         self.close_next().await;
@@ -48,7 +51,9 @@ impl Session {
     /// Has a piece closed. False if there is nobody who could, so that it is reported at once.
     pub(super) async fn close(&mut self, item: Identity) -> bool {
         self.clock.given_back(&item);
-        self.handle.warnings.withdraw(Some(&item));
+        if self.ending.is_none() {
+            self.handle.warnings.withdraw(Some(&item));
+        }
         let outcome = match self.pieces.get(&item) {
             None => Ok(()), // it was never opened
             Some(Piece { failed: Some(reason), .. }) => Err(reason.clone()),

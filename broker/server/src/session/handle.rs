@@ -32,7 +32,7 @@ pub(crate) struct SessionHandle {
     pub(super) closed: CancellationToken,
     /// What its client should know.
     pub(crate) warnings: Warnings,
-    /// Why the broker itself has ended it.
+    /// Why this broker, or the one where its pieces are, has ended it.
     why_ended: OnceLock<String>,
     address: OnceLock<(String, u16)>,
     questions: mpsc::Sender<Question>,
@@ -74,11 +74,21 @@ impl SessionHandle {
 
     /// Ends the session for a reason that its client is told.
     pub(super) fn end_because(&self, why: String) {
-        let _ = self.why_ended.set(why);
+        self.explain(why);
         self.end();
     }
 
-    /// What is answered to a client whose session has ended: with the reason, if the broker itself had one.
+    /// Its client is told this reason for the end that is about to come; the first one counts.
+    pub(crate) fn explain(&self, why: String) {
+        let _ = self.why_ended.set(why);
+    }
+
+    /// Whether there is a reason for its end that its client is told.
+    pub(super) fn is_explained(&self) -> bool {
+        self.why_ended.get().is_some()
+    }
+
+    /// What is answered to a client whose session has ended: with the reason, if a broker had one.
     pub(crate) fn closed_refusal(&self) -> Refusal {
         let mut refusal = Refusal::session_closed();
         if let Some(why) = self.why_ended.get() {

@@ -1,5 +1,5 @@
 //! What a session's client should know before it is too late. Each warning goes out once, with the next reply
-//! to a client that can read it.
+//! to a client that can read it; if that comes after the end, it still says what the end came from.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -51,7 +51,10 @@ impl fmt::Display for Warning {
             }
             None => write!(f, "nothing is called for long (idle_limit_s = {limit_s})")?,
         }
-        write!(f, ": the session ends in {left_s} s")
+        match self.ends > Instant::now() {
+            true => write!(f, ": the session ends in {left_s} s"),
+            false => write!(f, ": the session has ended"),
+        }
     }
 }
 
@@ -65,6 +68,11 @@ impl Warnings {
     /// again.
     pub(super) fn withdraw(&self, of: Option<&Identity>) {
         self.lock().retain(|warning| warning.of.as_ref() != of);
+    }
+
+    /// Takes all of them back.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
     }
 
     /// The next one, as a member of a reply.

@@ -241,3 +241,19 @@ async fn an_administrator_who_ends_a_far_session_ends_what_depends_on_it() {
     admin.call("close_session", json!([entries[0]["authkey"]])).await.unwrap();
     until_free(&houses[0], &["a"]).await;
 }
+
+#[tokio::test]
+async fn a_limit_of_the_owner_is_named_to_the_client_wherever_that_is_224() {
+    let owner = House::in_town_with(&["c"], None, json!({"hold_limit_s": {"wlan": 1}})).await;
+    let between = House::in_town(&[], Some(owner.port())).await;
+    let near = House::in_town(&["a"], Some(between.port())).await;
+    let mut client = near.guest("").await;
+    assert!(client.get(&["a", "c"]).await.get("result").is_some());
+    until_free(&near, &["a"]).await;
+    until_free(&owner, &["c"]).await;
+    let refused = client.call("list_allocations", json!([])).await.unwrap();
+    let (b, c) = (between.port(), owner.port());
+    let why = "wlan c was held for longer than hold_limit_s = 1";
+    let why = format!("session closed: at 127.0.0.1:{b}: at 127.0.0.1:{c}: {why}");
+    assert_eq!(refusal(&refused), ("Exception", &*why));
+}

@@ -71,9 +71,14 @@ impl House {
     /// A broker with these pieces that others reach over the loopback interface, and that asks whoever is at
     /// the port `forward` for what it has not. It has real time: sockets know no other.
     async fn in_town(pieces: &[&str], forward: Option<u16>) -> House {
+        House::in_town_with(pieces, forward, json!({})).await
+    }
+
+    /// The same, with these members of `broker.json`.
+    async fn in_town_with(pieces: &[&str], forward: Option<u16>, further: Value) -> House {
         let listener = gate::listen(([127, 0, 0, 1], 0).into(), Keepalive::within(30)).unwrap();
         let pieces: Vec<_> = pieces.iter().map(|name| (*name, "")).collect();
-        let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), json!({})).await;
+        let house = House::furnished(&pieces, listener.local_addr().unwrap().port(), further).await;
         let target = forward.map(|port| Address::new("127.0.0.1", port));
         house.site.hub.tell(Event::ForwardSet { target }).await;
         tokio::spawn(gate::serve_broker(Arc::new(listener), house.site.clone()));

@@ -338,9 +338,16 @@ async fn the_loss_of_either_line_ends_what_depends_on_it_and_only_that() {
         assert!(client.reply().await.unwrap().get("result").is_some());
         let (gone, mut rest) = if broker_goes { (broker, session) } else { (session, broker) };
         drop(gone);
+        let mut why = "session closed".to_owned();
+        if !broker_goes {
+            rest.expect("list_allocations").await;
+            let closed = "session closed: it was late";
+            rest.reply(&json!({"exception": {"type": "Exception", "message": closed}})).await;
+            why += &format!(": at 127.0.0.1:{}: it was late", stranger.port());
+        }
         timeout(LONG, house.until_available(&["b"])).await.unwrap();
         assert_eq!(rest.request().await, None);
-        assert_eq!(client.get(&["b"]).await["exception"]["message"], "session closed");
+        assert_eq!(client.get(&["b"]).await["exception"]["message"], why);
     }
     assert!(other.call("list_allocations", json!([])).await.unwrap().get("result").is_some());
 }

@@ -106,6 +106,42 @@ async fn original_clients_see_nothing_of_a_warning_and_what_is_given_back_is_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_calls_nothing_hears_of_it_with_the_first_answer_afterwards_224_225() {
+    let held = (
+        "wlan a is held for long (hold_limit_s = 100)",
+        "wlan a was held for longer than hold_limit_s = 100",
+    );
+    let idle = (
+        "nothing is called for long (idle_limit_s = 10)",
+        "nothing was called for longer than idle_limit_s = 10",
+    );
+    for (limits, (warning, why)) in
+        [(json!({"hold_limit_s": {"wlan": 100}}), held), (json!({"idle_limit_s": 10}), idle)]
+    {
+        let house = house(limits).await;
+        let (mut client, _proxy) = holder(&house, Encoding::MessagePack).await;
+        s(1_000).await;
+        let answer = client.call("list_allocations", json!([])).await.expect("an answer");
+        assert_eq!(answer["warning"]["message"], format!("{warning}: the session has ended"));
+        assert_eq!(answer["warning"]["remaining_s"], 0);
+        assert_eq!(answer["exception"]["message"], format!("session closed: {why}"));
+        let again = client.call("list_allocations", json!([])).await.expect("an answer");
+        assert_eq!(again.get("warning"), None, "once is enough");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_otherwise_is_not_warned_of_afterwards() {
+    let house = house(json!({"hold_limit_s": {"wlan": 100}, "idle_limit_s": 100})).await;
+    let (mut client, mut proxy) = holder(&house, Encoding::MessagePack).await;
+    s(90).await;
+    proxy.ask(&Value::Null, "stop", json!([]), false).await;
+    house.until_available(&["a", "b"]).await;
+    let answer = client.call("list_allocations", json!([])).await.expect("an answer");
+    assert_eq!((answer.get("warning"), &answer["exception"]["message"]), (None, &json!("session closed")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_limits_nothing_is_ever_taken_away() {
     let house = house(json!({})).await;
     let (_client, mut proxy) = holder(&house, Encoding::MessagePack).await;
