@@ -32,8 +32,8 @@ use devantech::DevantechConfig;
 pub use fault::{ConfigError, Fault, Severity};
 use handset::HandsetConfig;
 use jenkins::JenkinsAccounts;
-pub(crate) use paths::unnamed;
 pub use paths::{HomeError, Paths, put_new, replace};
+pub(crate) use paths::{remove_unnamed, unnamed};
 pub use user::{USER_FILE, User, UserError};
 use workspace::WorkspaceConfig;
 

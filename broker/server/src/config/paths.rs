@@ -2,11 +2,18 @@
 //! meet.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
 use super::user::{User, UserError};
+
+/// How the names of files begin that have none yet.
+const UNNAMED: &str = ".ave-";
+
+/// How long a file may be without its name while somebody is at it: far more than it takes to write one.
+const UNNAMED_LIMIT: Duration = Duration::from_secs(60);
 
 /// The places of one home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,14 +221,47 @@ pub(crate) fn unnamed(path: &Path, content: &[u8], mode: u32) -> io::Result<temp
 
     let folder = path.parent().unwrap_or(Path::new("."));
     let permissions = fs::Permissions::from_mode(mode);
-    let mut file = tempfile::Builder::new().prefix(".ave-").permissions(permissions).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNNAMED).permissions(permissions).tempfile_in(folder)?;
     file.write_all(content)?;
     Ok(file)
 }
 
+/// Removes files that never got their names, because whoever wrote them was killed before. What is younger may be
+/// somebody's.
+pub(crate) fn remove_unnamed(paths: &Paths) {
+    let folders = [paths.run(), paths.state(), paths.config(), paths.hickup()];
+    for entry in folders.into_iter().flat_map(fs::read_dir).flatten().flatten() {
+        let is_unnamed = entry.file_name().as_encoded_bytes().starts_with(UNNAMED.as_bytes());
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if is_unnamed && age().is_some_and(|age| age > UNNAMED_LIMIT) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+
+    #[test]
+    fn what_was_left_without_a_name_is_removed_once_it_is_nobodys() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::new(home.path());
+        paths.make().unwrap();
+        let old = SystemTime::now() - UNNAMED_LIMIT * 2;
+        for folder in [paths.run(), paths.state()] {
+            for (name, written) in [(".ave-old", old), (".ave-new", SystemTime::now()), ("port", old)] {
+                fs::File::create(folder.join(name)).unwrap().set_modified(written).unwrap();
+            }
+            remove_unnamed(&paths);
+            let mut left: Vec<_> =
+                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            left.sort();
+            assert_eq!(left, [".ave-new", "port"]);
+        }
+    }
 
     #[test]
     fn a_home_that_is_given_wins_and_must_exist() {

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::strays;
+use crate::config::{Paths, remove_unnamed};
 
 /// The place of one type's programs.
 #[derive(Clone, Debug)]
@@ -65,9 +66,13 @@ impl Sweep {
         Sweep { home: home.into(), tasks }
     }
 
-    /// Kills the programs of all brokers of this home; none may live.
+    /// Kills the programs of all brokers of this home, and removes the files that they were about to name; none may
+    /// live.
     pub(crate) fn all(&self) {
-        self.start(|home| strays::kill(strays::BROKER_HOME, home, &[]));
+        self.start(|home| {
+            remove_unnamed(&Paths::new(home));
+            strays::kill(strays::BROKER_HOME, home, &[])
+        });
     }
 
     /// Kills the programs of one process of this home, which is dead.
