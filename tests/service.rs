@@ -9,6 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 use std::{iter, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -151,6 +152,11 @@ fn after_a_restart_the_new_process_speaks_to_the_service_manager() {
     let elders = || run(manager.home.path(), &["--status"]).1.contains("of generation");
     wait_until("it is no longer among those that live", || !elders());
     let rest = manager.hears_the_rest().concat();
+    let since = Instant::now();
+    for _ in 0..5 {
+        manager.hears("WATCHDOG=1");
+    }
+    assert!(since.elapsed() < Duration::from_secs(15), "as often as the first process was told to");
     assert_eq!(run(manager.home.path(), &["--stop"]).0, Some(0));
     assert!(!rest.contains("STOPPING"), "the old process has ended, not the service");
     manager.hears("STOPPING=1");
@@ -308,9 +314,6 @@ fn the_log_level_is_changed_while_the_broker_runs() {
     assert_eq!(code, Some(1));
     assert!(said.contains("\"debgu\" is no filter of logs: wanted LEVEL or TARGET=LEVEL"), "{said}");
     assert_eq!(status(&lab)["log_level"], json!("error"));
-    let (code, said) = run(lab.home(), &["--log-level", &"info,".repeat(1000)]);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("a filter of logs has 4096 bytes at most, found 5000"), "{said}");
     lab.client().get(json!([{"type": "workspace"}]));
     assert_eq!(run(lab.home(), &["--log-level", "off,ave_broker=info"]).0, Some(0));
     let log = lab.stop();

@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
+use std::time::Duration;
 
+use ave_core::{Core, Snapshot};
+use ave_profile::{BrokerId, KindTable};
 use serde_json::{Value, json};
+use socket2::{SockRef, TcpKeepalive};
 
 use super::wire::{Listening, Wire, memory, name_of, place};
 use crate::support::{Client, Lab, brokers, only};
@@ -65,8 +69,8 @@ fn drafts(wire: &Wire, draft: &[u8]) {
 
 /// What an old broker passes on, with this in place of its snapshot, and no keys.
 fn estate(snapshot: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(snapshot.len()).expect("a short one");
-    [&[0x82, 0xA8], &b"snapshot"[..], &[0xC4, length], snapshot, &[0xA4], b"keys", &[0x90]].concat()
+    let length = u16::try_from(snapshot.len()).expect("a short one").to_be_bytes();
+    [&[0x82, 0xA8], &b"snapshot"[..], &[0xC5], &length, snapshot, &[0xA4], b"keys", &[0x90]].concat()
 }
 
 fn listener() -> OwnedFd {
@@ -180,12 +184,39 @@ fn what_an_old_broker_passes_on_is_checked() {
 }
 
 #[test]
+fn a_new_broker_that_does_not_come_to_rule_changes_nothing_of_the_socket() {
+    let impostor = Impostor::new();
+    let core = Core::new(KindTable::builtin(), BrokerId(1));
+    let estate = estate(&core.snapshot().encode(Snapshot::OLDEST).expect("a version"));
+    let listener = listener();
+    let idle = Duration::from_secs(100);
+    SockRef::from(&listener).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)).expect("a socket");
+    impostor.meets(|wire| {
+        begins(&wire);
+        wire.say_with(&json!("Estate"), &[memory(&estate).as_fd(), listener.as_fd()]);
+        assert_eq!(name_of(&wire.hear().expect("a word").0), "Ready");
+    });
+    assert_eq!(SockRef::from(&listener).tcp_keepalive_time().expect("a socket"), idle);
+    impostor.ends_unharmed();
+}
+
+#[test]
+fn who_comes_too_late_hears_who_was_first() {
+    let impostor = Impostor::new();
+    let said = impostor.meets(|_| {});
+    let first = impostor.lab.serving();
+    assert_eq!(said, format!("ERROR: could not restart: another process has just taken over: {first}\n"));
+    impostor.ends_unharmed();
+}
+
+#[test]
 fn nobody_at_the_private_socket_is_said() {
     let lab = Lab::of(&["h1"], &[]);
     let place = place(lab.home());
     fs::rename(&place, place.with_extension("real")).expect("the broker listens");
     let said = lab.fails_to_hand_over();
-    assert!(said.starts_with("ERROR: could not restart: ") && said.contains("handover"), "{said}");
+    let rules = format!("ERROR: could not restart: process {}, which rules, has not opened ", lab.serving());
+    assert!(said.starts_with(&rules) && said.contains("handover"), "{said}");
     assert_eq!(brokers(lab.home()), [lab.serving()]);
     let _: Value = lab.client().get(json!([only("h1")]));
 }

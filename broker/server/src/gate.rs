@@ -36,19 +36,20 @@ pub(crate) fn listen(address: SocketAddr, keepalive: Keepalive) -> io::Result<Tc
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    adopt(socket.into(), keepalive)
+    keepalive.watch(SockRef::from(&socket))?;
+    adopt(socket.into())
 }
 
-/// Listens on, with a socket that another process has opened: one of this broker, or a service manager.
+/// Listens on, with a socket that another process has opened: one of this broker, or a service manager. What that
+/// process may have chosen otherwise stays as it is.
 ///
 /// # Errors
 /// If it does not listen, and whatever the system says.
-pub(crate) fn adopt(listener: std::net::TcpListener, keepalive: Keepalive) -> io::Result<TcpListener> {
+pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     let socket = SockRef::from(&listener);
     if !socket.is_listener()? {
         return Err(io::Error::other("the socket does not listen"));
     }
-    keepalive.watch(socket)?;
     listener.set_nonblocking(true)?;
     SockRef::from(&listener).set_tcp_nodelay(true)?;
     TcpListener::from_std(listener)

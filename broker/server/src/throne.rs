@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, anyhow};
 use ave_core::Core;
 use ave_profile::{BrokerId, Generation};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tracing::warn;
@@ -43,9 +44,9 @@ impl Throne {
     pub(crate) fn found(config: &Config, opened: Option<std::net::TcpListener>) -> Result<Throne> {
         let (wanted, keepalive) = (wanted(config), config.broker.keepalive);
         let listener = match opened {
-            Some(opened) => {
-                gate::adopt(opened, keepalive).context("cannot use the service manager's socket")?
-            }
+            Some(opened) => gate::adopt(opened)
+                .and_then(|listener| keepalive.watch(SockRef::from(&listener)).map(|()| listener))
+                .context("cannot use the service manager's socket")?,
             None => gate::listen(wanted, keepalive).with_context(|| {
                 format!("cannot listen at {wanted}, \"listen\" and \"port\" of broker.json")
             })?,
@@ -75,8 +76,7 @@ impl Throne {
         let inherited = take::ask(&config.paths, kinds.clone(), broker).await;
         let Inheritance { ancestry, listener, core, keys, frozen: vacant } =
             inherited.context("could not restart")?;
-        let listener =
-            gate::adopt(listener, config.broker.keepalive).context("could not restart: its socket")?;
+        let listener = gate::adopt(listener).context("could not restart: its socket")?;
         let (found, wanted) = (listener.local_addr()?, wanted(config));
         if wanted.port() != 0 && found != wanted {
             let kept = format!("listens at {found} as before: {wanted} needs --stop and --start");
@@ -90,7 +90,12 @@ impl Throne {
         ancestry.ready().await.context("could not restart")?;
         post.take_over().context("could not restart: the PID file")?;
         let journal = prepared.commit();
+        post.inherit_watchdog(ancestry.watchdog());
         let elders = ancestry.rule().await;
+        // Not before: it is the old process's socket, too.
+        if let Err(error) = config.broker.keepalive.watch(SockRef::from(&listener)) {
+            warn!(%error, "\"keepalive\" stays as it was");
+        }
         let before = elders.last().map(|elder| elder.generation);
         Ok(Throne { listener, core, journal, before, elders, keys, generation, inventory, vacant })
     }

@@ -97,7 +97,7 @@ pub(crate) async fn serve(
     site.sharing.start(&site).await;
     let mut patting = JoinSet::new();
     if service::is_there() {
-        patting.spawn(service::pat(site.hub.clone()));
+        patting.spawn(service::pat(site.hub.clone(), post.watchdog()));
     }
     // For so long nobody has lent anything, if this process took over from another.
     let within_ms = vacant.elapsed().as_secs_f64() * 1e3;

@@ -2,7 +2,8 @@
 //! pass to the process that takes over, and are removed by the one that has them last.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use std::{fs, io};
 
 use super::{PidFile, READY, alone, service};
@@ -14,6 +15,7 @@ use crate::config::{Paths, replace};
 pub(crate) struct Post {
     paths: Paths,
     pid_file: Mutex<Option<PidFile>>,
+    watchdog: OnceLock<Duration>,
 }
 
 impl Post {
@@ -23,12 +25,13 @@ impl Post {
     /// If one does.
     pub(crate) fn take(paths: &Paths) -> Result<Post, Failure> {
         let pid_file = alone(paths, "could not start")?;
-        Ok(Post { paths: paths.clone(), pid_file: Mutex::new(Some(pid_file)) })
+        let watchdog = service::watchdog().map(OnceLock::from).unwrap_or_default();
+        Ok(Post { paths: paths.clone(), pid_file: Mutex::new(Some(pid_file)), watchdog })
     }
 
     /// For a process that takes over from another one, whose files they still are.
     pub(crate) fn to_be_taken(paths: &Paths) -> Post {
-        Post { paths: paths.clone(), pid_file: Mutex::default() }
+        Post { paths: paths.clone(), pid_file: Mutex::default(), watchdog: OnceLock::new() }
     }
 
     /// Makes the PID file this process's, whoever has it.
@@ -36,6 +39,18 @@ impl Post {
         let pid_file = PidFile::replace(&self.paths.pid_file())?;
         *self.pid_file() = Some(pid_file);
         Ok(())
+    }
+
+    /// Within which time the service manager wants to hear that the broker answers, if it has said so.
+    pub(crate) fn watchdog(&self) -> Option<Duration> {
+        self.watchdog.get().copied()
+    }
+
+    /// What the service manager has said to the first process only, which each tells the next.
+    pub(crate) fn inherit_watchdog(&self, limit: Option<Duration>) {
+        if let Some(limit) = limit {
+            let _ = self.watchdog.set(limit);
+        }
     }
 
     /// Tells clients of this home the port.

@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{self as unix, UnixDatagram};
 use std::time::Duration;
 
 use ave_profile::Refusal;
@@ -23,8 +25,7 @@ const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 pub(crate) const ENVIRONMENT: [&str; 5] =
     [NOTIFY_SOCKET, "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"];
 
-/// How often the manager hears at least that the broker still answers. The limit in the unit is told to the first
-/// process only, so that those after a restart cannot do better.
+/// How often the manager hears at least that the broker still answers.
 const PAT_PERIOD_MAX: Duration = Duration::from_secs(5);
 
 /// How long a manager that does not read may hold up what it is told once.
@@ -67,10 +68,15 @@ pub(crate) fn stopping() {
     tell(&[NotifyState::Status("ending all sessions"), NotifyState::Stopping], TELL_LIMIT);
 }
 
-/// Says again and again that the broker answers, for as long as it really does: the hub has to say how many sessions
-/// there are. Safe to drop at any time.
-pub(crate) async fn pat(hub: HubHandle) -> Infallible {
-    let period = sd_notify::watchdog_enabled().map_or(PAT_PERIOD_MAX, |limit| PAT_PERIOD_MAX.min(limit / 2));
+/// Within which time the manager wants to hear that this process answers, if it has started it and watches it.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Says again and again, at least twice within `limit`, that the broker answers, for as long as it really does: the hub
+/// has to say how many sessions there are. Safe to drop at any time.
+pub(crate) async fn pat(hub: HubHandle, limit: Option<Duration>) -> Infallible {
+    let period = limit.map_or(PAT_PERIOD_MAX, |limit| PAT_PERIOD_MAX.min(limit / 2));
     pat_for(period, || hub.look(|core| core.census().sessions), |said| tell(said, PAT_LIMIT)).await
 }
 
@@ -102,9 +108,13 @@ fn tell(state: &[NotifyState<'_>], limit: Duration) {
 /// What `sd_notify` sends, which however waits for a manager that does not read, be it for ever.
 fn send(state: &[NotifyState<'_>], limit: Duration) -> io::Result<()> {
     let Some(place) = std::env::var_os(NOTIFY_SOCKET) else { return Ok(()) };
+    let address = match place.as_bytes() {
+        [b'@', name @ ..] => unix::SocketAddr::from_abstract_name(name)?,
+        _ => unix::SocketAddr::from_pathname(&place)?,
+    };
     let socket = UnixDatagram::unbound()?;
     socket.set_write_timeout(Some(limit))?;
-    socket.connect(place)?;
+    socket.connect_addr(&address)?;
     let said: String = state.iter().map(|word| format!("{word}\n")).collect();
     socket.send(said.as_bytes()).map(drop)
 }

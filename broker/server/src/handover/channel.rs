@@ -72,6 +72,9 @@ pub(crate) enum Message {
         /// Whether it will know the word `Log`.
         #[serde(default)]
         knows_log: bool,
+        /// Within how many microseconds the service manager wants to hear from the broker, if it does.
+        #[serde(default)]
+        watchdog_us: Option<u64>,
     },
     /// A process that is older still, with the channel to it.
     Elder {
@@ -339,7 +342,7 @@ mod tests {
         let before = rmp_serde::to_vec_named(&Before::Begin { generation: Generation(3) }).unwrap();
         sendmsg(&a, &[IoSlice::new(&before)], &mut SendAncillaryBuffer::default(), SendFlags::empty())
             .unwrap();
-        let begin = Message::Begin { generation: Generation(3), knows_log: false };
+        let begin = Message::Begin { generation: Generation(3), knows_log: false, watchdog_us: None };
         assert_eq!(b.receive().await.unwrap().unwrap().0, begin);
     }
 

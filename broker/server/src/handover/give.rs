@@ -239,7 +239,8 @@ impl Giver {
     ) -> io::Result<Going> {
         let Still { snapshot, sessions, departures, journal } = self.freeze().await?;
         let generation = self.site.generation;
-        channel.send(&Message::Begin { generation, knows_log: true }, &[]).await?;
+        let watchdog_us = self.post.watchdog().and_then(|limit| limit.as_micros().try_into().ok());
+        channel.send(&Message::Begin { generation, knows_log: true, watchdog_us }, &[]).await?;
         for elder in elders {
             let message = Message::Elder { generation: elder.generation, knows_log: elder.knows_log };
             channel.send(&message, &[elder.channel.as_fd()]).await?;

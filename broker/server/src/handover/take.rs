@@ -29,6 +29,7 @@ const ELDERS_MAX: usize = 100_000;
 pub(crate) struct Ancestry {
     old: Elder,
     elders: Vec<Elder>,
+    watchdog: Option<Duration>,
 }
 
 /// What a new process is given.
@@ -74,8 +75,8 @@ pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result
         channel.send(&Message::Drafted, &[]).await.context("the running broker does not listen")?;
         heard = hear(&channel, FREEZE_LIMIT).await?;
     }
-    let (generation, knows_log) = match heard {
-        (Message::Begin { generation, knows_log }, _) => (generation, knows_log),
+    let (generation, knows_log, watchdog_us) = match heard {
+        (Message::Begin { generation, knows_log, watchdog_us }, _) => (generation, knows_log, watchdog_us),
         (Message::Refused { reason }, _) => bail!("the running broker refuses: {reason}"),
         (other, _) => return Err(unexpected("Begin", &other)),
     };
@@ -97,13 +98,20 @@ pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result
     let Estate { remainder, keys } = Estate::read(estate).context(passed_on)?;
     let core = core.complete(remainder).context(passed_on)?;
     let old = Elder::new(generation, knows_log, channel).context("the running broker")?;
-    Ok(Inheritance { ancestry: Ancestry { old, elders }, listener: listener.into(), core, keys, frozen })
+    let watchdog = watchdog_us.map(Duration::from_micros);
+    let ancestry = Ancestry { old, elders, watchdog };
+    Ok(Inheritance { ancestry, listener: listener.into(), core, keys, frozen })
 }
 
 impl Ancestry {
     /// This process's number.
     pub(crate) fn generation(&self) -> Generation {
         Generation(self.old.generation.0 + 1)
+    }
+
+    /// Within which time the service manager wants to hear from the broker, if it does.
+    pub(crate) fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
     }
 
     /// Says that this process could go on, and waits until it is to. From then on the old one does nothing
@@ -121,7 +129,7 @@ impl Ancestry {
 
     /// Says that this process rules. If nobody is there to hear it, it rules all the same.
     pub(crate) async fn rule(self) -> Vec<Elder> {
-        let Ancestry { old, mut elders } = self;
+        let Ancestry { old, mut elders, .. } = self;
         if let Err(error) = old.channel.send(&Message::Mine, &[]).await {
             tracing::warn!(%error, "the process before died in the middle of the handover");
         }
