@@ -127,11 +127,19 @@ fn two_restarts_at_once_leave_one_broker_that_lends() {
     let mut client = Client::of(&lab);
     let h1 = client.lent_one(only("h1"));
     for _ in 0..4 {
-        let mut commands: Vec<_> =
-            (0..3).map(|_| lab.restarting().spawn().expect("the binary runs")).collect();
+        let commands: Vec<_> = (0..3)
+            .map(|_| lab.restarting().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs"))
+            .collect();
         let ended: Vec<_> =
-            commands.iter_mut().map(|command| command.wait().expect("a child").success()).collect();
-        assert!(ended.contains(&true), "{ended:?}");
+            commands.into_iter().map(|command| command.wait_with_output().expect("a child")).collect();
+        assert!(ended.iter().any(|ended| ended.status.success()), "{ended:?}");
+        for late in ended.iter().filter(|ended| !ended.status.success()) {
+            let said = String::from_utf8_lossy(&late.stdout) + String::from_utf8_lossy(&late.stderr);
+            let is_clear = ["another process has just taken over: ", ", which rules, has not opened "]
+                .iter()
+                .any(|words| said.contains(words));
+            assert!(is_clear, "{said}");
+        }
         lab.wait_generations(2);
         lab.wait_available(&["h2"]);
         let mut other = Client::of(&lab);

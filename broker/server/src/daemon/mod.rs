@@ -15,7 +15,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit, setsid};
+use rustix::process::{Pid, Resource, getrlimit, setrlimit, setsid};
 use tracing::{debug, error, info, warn};
 
 use crate::bench::Start;
@@ -27,6 +27,7 @@ pub use hickup::Hickup;
 pub(crate) use log_file::LogFile;
 pub use logging::LogFilter;
 pub(crate) use logging::log_to_stderr;
+use pid_file::Found;
 pub(crate) use pid_file::PidFile;
 pub(crate) use post::Post;
 
@@ -82,6 +83,14 @@ async fn serve(
     let surroundings = Surroundings { hickup, log, opened };
     let served = wiring::serve(config, surroundings, Arc::new(post), start).await;
     served.map_err(|error| Failure::of(format_args!("{error:#}")))
+}
+
+/// The process that rules in this home, as far as its PID file tells.
+pub(crate) fn ruling(paths: &Paths) -> Option<Pid> {
+    match pid_file::look(&paths.pid_file()) {
+        Ok(Found::Live(pid)) => Some(pid),
+        _ => None,
+    }
 }
 
 /// Takes the home's PID file, so that no broker of it runs until that is dropped. `what` is refused if one

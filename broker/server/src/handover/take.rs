@@ -13,6 +13,7 @@ use super::channel::{Channel, Message, PROTOCOL, Received};
 use super::elders::Elder;
 use super::{Estate, SessionKey, estate};
 use crate::config::Paths;
+use crate::daemon;
 use crate::daemon::service;
 
 /// How long the old process may take to freeze: requests that are under way are answered first.
@@ -54,18 +55,15 @@ pub(crate) struct Inheritance {
 /// If there is none, or it refuses, hangs or says what cannot be understood. It then goes on.
 pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result<Inheritance> {
     let door = paths.handover_socket();
-    let channel = Channel::dial(&door).with_context(|| format!("no broker answers at {}", door.display()))?;
-    let hello = Message::Hello {
-        protocol: PROTOCOL,
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        snapshots: (Snapshot::OLDEST, Snapshot::NEWEST),
-        service: service::is_there(),
-        drafts: true,
-    };
-    channel.send(&hello, &[]).await.context("the running broker does not listen")?;
+    let channel = Channel::dial(&door).with_context(|| match daemon::ruling(paths) {
+        Some(ruling) => {
+            format!("process {ruling}, which rules, has not opened {} yet, or cannot", door.display())
+        }
+        None => format!("no broker answers at {}", door.display()),
+    })?;
     let mut core = Core::new(kinds.clone(), id);
     let mut frozen = Instant::now();
-    let mut heard = hear(&channel, FREEZE_LIMIT).await?;
+    let mut heard = greet(&channel).await.map_err(|error| unless_late(error, &channel, paths))?;
     if let (Message::Draft, descriptors) = heard {
         let [draft] = exactly(descriptors)?;
         let drafted = "what the running broker drafts";
@@ -135,6 +133,29 @@ impl Ancestry {
         }
         elders.push(old);
         elders
+    }
+}
+
+/// The first word, and the answer.
+async fn greet(channel: &Channel) -> Result<Received> {
+    let hello = Message::Hello {
+        protocol: PROTOCOL,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        snapshots: (Snapshot::OLDEST, Snapshot::NEWEST),
+        service: service::is_there(),
+        drafts: true,
+    };
+    channel.send(&hello, &[]).await.context("the running broker does not listen")?;
+    hear(channel, FREEZE_LIMIT).await
+}
+
+/// Of several processes that want to take over one does: who waited at the door of the process before it says so.
+fn unless_late(error: anyhow::Error, channel: &Channel, paths: &Paths) -> anyhow::Error {
+    match (daemon::ruling(paths), channel.peer()) {
+        (Some(ruling), Ok(asked)) if ruling != asked => {
+            anyhow!("another process has just taken over: {ruling}")
+        }
+        _ => error,
     }
 }
 
