@@ -4,6 +4,7 @@
 mod administered;
 mod carried;
 mod commanded;
+mod contained;
 mod network;
 
 use std::fs;

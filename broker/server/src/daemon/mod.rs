@@ -2,6 +2,7 @@
 
 mod control;
 pub(crate) mod elders;
+mod first;
 mod hickup;
 mod inherited;
 mod log_file;
@@ -23,6 +24,7 @@ use crate::cli::{ExitCode, Failure, Outcome};
 use crate::config::{Config, Paths, defaults};
 use crate::wiring::{self, Surroundings};
 pub(crate) use control::{Daemon, Launch, hickup, restart, running, start, stop};
+use first::FirstProcess;
 pub use hickup::Hickup;
 pub(crate) use log_file::LogFile;
 pub use logging::LogFilter;
@@ -81,8 +83,13 @@ async fn serve(
     };
     let _keeping = LogFile::of_stderr(paths.log_file()).map(LogFile::keep);
     let surroundings = Surroundings { hickup, log, opened };
+    let first = FirstProcess::if_it_is().map_err(could_not)?;
     let served = wiring::serve(config, surroundings, Arc::new(post), start).await;
-    served.map_err(|error| Failure::of(format_args!("{error:#}")))
+    served.map_err(|error| Failure::of(format_args!("{error:#}")))?;
+    match first {
+        Some(first) => first.outlive_all(paths).await,
+        None => Ok(()),
+    }
 }
 
 /// The process that rules in this home, as far as its PID file tells.

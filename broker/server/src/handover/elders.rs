@@ -91,7 +91,8 @@ impl Elder {
     async fn end(&mut self, is_ending: bool) {
         let Some(process) = self.process.take() else { return };
         let Ok(process) = watched(process) else { return };
-        if is_ending && timeout(END_LIMIT, process.readable()).await.is_ok() {
+        // The first process of a container stays after it has served everybody.
+        if is_ending && (self.pid.is_init() || timeout(END_LIMIT, process.readable()).await.is_ok()) {
             return;
         }
         match pidfd_send_signal(process.get_ref(), Signal::KILL) {

@@ -1,0 +1,121 @@
+//! A broker that is the first process of a container: the container lasts as long as the broker, whichever process
+//! of it rules. Where no container can be made nothing is tried.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{Lab, Peer, command, outcome, wait_until};
+
+/// A container, as far as processes go, with a broker for its first one.
+struct Container {
+    home: TempDir,
+    child: Child,
+    /// That broker, as seen from outside.
+    first: Pid,
+}
+
+impl Container {
+    /// `None` where that is not allowed.
+    fn start() -> Option<Container> {
+        let home = Lab::having(&["h1", "h2"]).home();
+        let unshare = || {
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).stdin(Stdio::null());
+            unshare
+        };
+        if !unshare().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let broker = command(home.path());
+        let mut contained = unshare();
+        contained.arg(broker.get_program()).args(broker.get_args()).arg("--foreground");
+        let child = contained.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        wait_until("it answers", || home.path().join(".ave/run/port").exists());
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let first = fs::read_to_string(children).expect("a process").trim().parse().expect("one child");
+        Some(Container { home, child, first: Pid::from_raw(first).expect("a process") })
+    }
+
+    /// What this command of the broker says, in the container.
+    fn run(&self, option: &str) -> (Option<i32>, String) {
+        let inside = command(self.home.path());
+        let mut entering = Command::new("nsenter");
+        entering.arg(format!("--target={}", self.first)).args(["--pid", "--mount"]);
+        let ended = outcome(entering.arg(inside.get_program()).args(inside.get_args()).arg(option));
+        (ended.status, ended.said)
+    }
+
+    /// Has another process take over, and waits until the first one has nothing left to serve.
+    fn hand_over(&self) {
+        let (status, said) = self.run("--restart");
+        assert_eq!(status, Some(0), "{said}");
+        wait_until("it serves nobody", || !self.run("--status").1.contains("of generation 1"));
+    }
+
+    fn client(&self) -> Peer {
+        let port = fs::read_to_string(self.home.path().join(".ave/run/port")).expect("a port");
+        Peer::connect(([127, 0, 0, 1], port.trim().parse().expect("a port")).into(), "")
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.first, signal).expect("a process");
+    }
+
+    /// Waits for its end; whether that was in good order.
+    fn ends(&mut self) -> bool {
+        wait_until("the container ends", || self.child.try_wait().expect("a child").is_some());
+        self.child.wait().expect("a child").success()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = kill_process(self.first, Signal::KILL); // and with it everything in the container
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_first_process_of_a_container_stays_until_the_broker_is_stopped() {
+    let Some(mut container) = Container::start() else { return };
+    container.hand_over();
+    container.client().get(json!([{"type": "handset", "serial": "h1"}]));
+    container.hand_over();
+    assert_eq!(container.run("--stop").0, Some(0));
+    assert!(container.ends());
+}
+
+#[test]
+fn who_ends_the_first_process_of_a_container_ends_the_broker() {
+    for is_serving in [false, true] {
+        let Some(mut container) = Container::start() else { return };
+        let mut client = container.client();
+        client.get(json!([{"type": "handset", "serial": "h2"}]));
+        match is_serving {
+            true => assert_eq!(container.run("--restart").0, Some(0)),
+            false => {
+                client.close();
+                container.hand_over();
+            }
+        }
+        container.signal(Signal::TERM);
+        assert!(container.ends());
+        assert!(!container.home.path().join(".ave/run/ave-broker.pid").exists(), "in good order");
+    }
+}
+
+#[test]
+fn the_container_of_a_broker_that_dies_fails() {
+    let Some(mut container) = Container::start() else { return };
+    container.hand_over();
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", container.first)).expect("a process");
+    let rules: Vec<i32> = children.split_whitespace().map(|pid| pid.parse().expect("a number")).collect();
+    assert_eq!(rules.len(), 1, "no dead ones are left: {rules:?}");
+    kill_process(Pid::from_raw(rules[0]).expect("a process"), Signal::KILL).expect("a process");
+    assert!(!container.ends());
+}
