@@ -244,7 +244,7 @@ async fn an_administrator_who_ends_a_far_session_ends_what_depends_on_it() {
 
 #[tokio::test]
 async fn a_limit_of_the_owner_is_named_to_the_client_wherever_that_is_224() {
-    let owner = House::in_town_with(&["c"], None, json!({"hold_limit_s": {"wlan": 1}})).await;
+    let owner = House::in_town_with(&["c"], None, json!({"hold_limit_s": {"wlan": 3}})).await;
     let between = House::in_town(&[], Some(owner.port())).await;
     let near = House::in_town(&["a"], Some(between.port())).await;
     let mut client = near.guest("").await;
@@ -253,7 +253,7 @@ async fn a_limit_of_the_owner_is_named_to_the_client_wherever_that_is_224() {
     until_free(&owner, &["c"]).await;
     let refused = client.call("list_allocations", json!([])).await.unwrap();
     let (b, c) = (between.port(), owner.port());
-    let why = "wlan c was held for longer than hold_limit_s = 1";
+    let why = "wlan c was held for longer than hold_limit_s = 3";
     let why = format!("session closed: at 127.0.0.1:{b}: at 127.0.0.1:{c}: {why}");
     assert_eq!(refusal(&refused), ("Exception", &*why));
 }
