@@ -15,6 +15,8 @@ BROKER = ("127.0.0.1", 4000)
 HOME = pathlib.Path("/var/lib/ave")
 PATIENCE_S = 60
 WORKSPACE = {"type": "workspace"}
+# In tenths, of ten, by `systemd-analyze security`: what is left of it is what tools and drivers may need.
+EXPOSURE_MAX = 55
 
 
 def done(*words):
@@ -85,6 +87,15 @@ def installs():
     assert owner_of(status()["pid"]) == "ave"
     assert json.loads(pathlib.Path("/etc/ave/user").read_text())["home"] == str(HOME)
     assert service("ave-adb-server.service")["ActiveState"] == "inactive"
+
+
+def units_are_as_systemd_wants_them():
+    units = "ave-broker.service", "ave-broker.socket", "ave-adb-server.service"
+    verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", ""), verified
+    for unit in units[0], units[2]:
+        rated = done("systemd-analyze", "security", "--no-pager", f"--threshold={EXPOSURE_MAX}", unit)
+        print(rated.splitlines()[-1][2:])
 
 
 def upgrades_under_a_session():
@@ -186,6 +197,7 @@ def a_host_without_systemd_has_a_daemon():
 
 tries = [
     installs,
+    units_are_as_systemd_wants_them,
     upgrades_under_a_session,
     a_reload_that_fails_changes_nothing,
     a_broker_that_hangs_or_crashes_is_replaced,
