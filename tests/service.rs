@@ -305,6 +305,19 @@ fn the_status_tells_a_broker_that_does_not_run_from_one_that_does_not_answer() {
 }
 
 #[test]
+fn a_broker_whose_file_has_become_wrong_still_tells_how_it_is() {
+    let lab = Lab::having(&["h1"]).start();
+    std::fs::write(lab.home().join(".ave/config/broker.json"), r#"{"port": "invalid"}"#)
+        .expect("a wrong file");
+    let (code, said) = run(lab.home(), &["--check"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(status(&lab)["pid"], json!(lab.pid()));
+    let (code, listed) = run(lab.home(), &["--list"]);
+    assert_eq!(code, Some(0), "{listed}");
+    assert!(listed.starts_with("Handset"), "{listed}");
+}
+
+#[test]
 fn the_log_level_is_changed_while_the_broker_runs() {
     let lab = Lab::plan().start();
     let (code, said) = run(lab.home(), &["--log-level", "error"]);

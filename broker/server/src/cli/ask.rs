@@ -73,14 +73,19 @@ fn code(error: &ClientError) -> ExitCode {
 
 /// Where the broker of this home listens: it wrote the port down, unless it is not running.
 fn address(paths: &Paths, doing: &str) -> Result<(IpAddr, u16), Failure> {
-    let config = usable(|faults| BrokerConfig::read(&paths.broker_json(), &KindTable::builtin(), faults))?;
-    let written = std::fs::read_to_string(paths.port_file()).ok();
-    let port = written.and_then(|text| text.trim().parse().ok()).unwrap_or(config.port);
+    let written = std::fs::read_to_string(paths.port_file()).ok().and_then(|text| text.trim().parse().ok());
+    let config = usable(|faults| BrokerConfig::read(&paths.broker_json(), &KindTable::builtin(), faults));
+    let (listen, port) = match (config, written) {
+        (Ok(config), written) => (config.listen, written.unwrap_or(config.port)),
+        // Whatever has become of the file since, the broker runs on: by default it listens here, too.
+        (Err(_), Some(port)) => (Ipv4Addr::UNSPECIFIED.into(), port),
+        (Err(fault), None) => return Err(fault),
+    };
     if port == 0 {
         let file = paths.port_file();
         return Err(Failure::of(format_args!("could not {doing}: no broker has written {}", file.display())));
     }
-    let host = if config.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { config.listen };
+    let host = if listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen };
     Ok((host, port))
 }
 
