@@ -35,9 +35,8 @@ impl Container {
         contained.arg(broker.get_program()).args(broker.get_args()).arg("--foreground");
         let child = contained.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
         wait_until("it answers", || home.path().join(".ave/run/port").exists());
-        let children = format!("/proc/{0}/task/{0}/children", child.id());
-        let first = fs::read_to_string(children).expect("a process").trim().parse().expect("one child");
-        Some(Container { home, child, first: Pid::from_raw(first).expect("a process") })
+        let [first] = children(child.id().cast_signed())[..] else { panic!("one child") };
+        Some(Container { home, child, first })
     }
 
     /// What this command of the broker says, in the container.
@@ -70,6 +69,17 @@ impl Container {
         wait_until("the container ends", || self.child.try_wait().expect("a child").is_some());
         self.child.wait().expect("a child").success()
     }
+}
+
+/// The children of a process, dead ones included. Not every kernel has a list of them.
+fn children(of: i32) -> Vec<Pid> {
+    let parent = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    let processes = fs::read_dir("/proc").expect("processes").map_while(Result::ok);
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent(*pid) == Some(of)).filter_map(Pid::from_raw).collect()
 }
 
 impl Drop for Container {
@@ -112,10 +122,8 @@ fn who_ends_the_first_process_of_a_container_ends_the_broker() {
 fn the_container_of_a_broker_that_dies_fails() {
     let Some(mut container) = Container::start() else { return };
     container.hand_over();
-    let children =
-        fs::read_to_string(format!("/proc/{0}/task/{0}/children", container.first)).expect("a process");
-    let rules: Vec<i32> = children.split_whitespace().map(|pid| pid.parse().expect("a number")).collect();
-    assert_eq!(rules.len(), 1, "no dead ones are left: {rules:?}");
-    kill_process(Pid::from_raw(rules[0]).expect("a process"), Signal::KILL).expect("a process");
+    let rules = || children(container.first.as_raw_nonzero().get());
+    wait_until("no dead ones are left", || rules().len() == 1);
+    kill_process(rules()[0], Signal::KILL).expect("a process");
     assert!(!container.ends());
 }
