@@ -84,7 +84,7 @@ fn children(of: i32) -> Vec<Pid> {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let _ = kill_process(self.first, Signal::KILL); // and with it everything in the container
+        let _ = self.child.kill(); // and with it everything in the container
         let _ = self.child.wait();
     }
 }
