@@ -1,19 +1,19 @@
 //! Where everything of one broker lives: under `<home>/.ave/`, so that several homes on one machine do not
 //! meet.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, process};
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
 use super::user::{User, UserError};
 
-/// How the names of files begin that have none yet.
+/// How the names of files begin that have none yet; the number of who writes them follows, and something random.
 const UNNAMED: &str = ".ave-";
-
-/// How long a file may be without its name while somebody is at it: far more than it takes to write one.
-const UNNAMED_LIMIT: Duration = Duration::from_secs(60);
 
 /// The places of one home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,45 +221,48 @@ pub(crate) fn unnamed(path: &Path, content: &[u8], mode: u32) -> io::Result<temp
 
     let folder = path.parent().unwrap_or(Path::new("."));
     let permissions = fs::Permissions::from_mode(mode);
-    let mut file = tempfile::Builder::new().prefix(UNNAMED).permissions(permissions).tempfile_in(folder)?;
+    let prefix = format!("{UNNAMED}{}-", process::id());
+    let mut file = tempfile::Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)?;
     file.write_all(content)?;
     Ok(file)
 }
 
-/// Removes files that never got their names, because whoever wrote them was killed before. What is younger may be
-/// somebody's.
+/// Removes files that never get their names, because whoever wrote them has died.
 pub(crate) fn remove_unnamed(paths: &Paths) {
     let folders = [paths.run(), paths.state(), paths.config(), paths.hickup()];
     for entry in folders.into_iter().flat_map(fs::read_dir).flatten().flatten() {
-        let is_unnamed = entry.file_name().as_encoded_bytes().starts_with(UNNAMED.as_bytes());
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if is_unnamed && age().is_some_and(|age| age > UNNAMED_LIMIT) {
+        if writer(&entry.file_name()).is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH)) {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
+/// Who writes, or wrote, the file of this name, if that is none yet.
+fn writer(name: &OsStr) -> Option<Pid> {
+    let (pid, _) = name.to_str()?.strip_prefix(UNNAMED)?.split_once('-')?;
+    Pid::from_raw(pid.parse().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]
-    fn what_was_left_without_a_name_is_removed_once_it_is_nobodys() {
+    fn what_a_dead_process_left_without_a_name_is_removed() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::new(home.path());
         paths.make().unwrap();
-        let old = SystemTime::now() - UNNAMED_LIMIT * 2;
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
         for folder in [paths.run(), paths.state()] {
-            for (name, written) in [(".ave-old", old), (".ave-new", SystemTime::now()), ("port", old)] {
-                fs::File::create(folder.join(name)).unwrap().set_modified(written).unwrap();
-            }
+            let mine = unnamed(&folder.join("port"), b"", 0o600).unwrap();
+            fs::write(folder.join(format!("{UNNAMED}{}-x", child.id())), "").unwrap();
+            fs::write(folder.join(format!("{UNNAMED}other")), "").unwrap();
             remove_unnamed(&paths);
             let mut left: Vec<_> =
-                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+                fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
             left.sort();
-            assert_eq!(left, [".ave-new", "port"]);
+            assert_eq!(left, [mine.path().to_owned(), folder.join(".ave-other")]);
         }
     }
 
