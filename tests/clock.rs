@@ -9,9 +9,8 @@ use serde_json::json;
 use crate::support::{Lab, Peer, only, wait_until};
 
 /// Who may look at it, because a person reads what becomes of it, or another machine's files are dated by it.
-const LOOK: [(&str, &str); 8] = [
+const LOOK: [(&str, &str); 7] = [
     ("broker/adb/src/transfer.rs", "the date of a file that is pushed"),
-    ("broker/server/src/config/paths.rs", "the age of a file that a killed process has left"),
     ("broker/server/src/daemon/hickup.rs", "the name of a dump"),
     ("broker/server/src/drivers/handset/android/mod.rs", "the name of a file of a handset's"),
     ("broker/server/src/drivers/relay/stamp.rs", "when a relay was switched, for a script's log"),
