@@ -95,7 +95,9 @@ fn the_first_process_of_a_container_stays_until_the_broker_is_stopped() {
     container.hand_over();
     container.client().get(json!([{"type": "handset", "serial": "h1"}]));
     container.hand_over();
-    assert_eq!(container.run("--stop").0, Some(0));
+    let (status, said) = container.run("--stop");
+    // Whatever runs in a container ends with it, perhaps this command too.
+    assert!(matches!(status, Some(0) | None), "{said}");
     assert!(container.ends());
 }
 
