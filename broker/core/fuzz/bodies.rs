@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ave_core::{Changes, Core, Event, Moment, Remainder, Snapshot, SnapshotError};
-use ave_profile::{BrokerId, Generation, KindTable};
+use ave_core::{Changes, Core, Event, Moment, Remainder, Setback, Snapshot, SnapshotError};
+use ave_profile::{AskId, BrokerId, Generation, KindTable, SessionId};
 
 /// Whatever bytes a snapshot is said to be: they are refused, or a broker can go on with them.
 pub(crate) fn snapshot(data: &[u8]) {
@@ -15,6 +15,14 @@ pub(crate) fn snapshot(data: &[u8]) {
     let again = restored(core.snapshot()).expect("what a broker says of itself is true");
     again.check();
     assert_eq!(again.fingerprint(), core.fingerprint());
+    let questions = (0..4).flat_map(|session| (0..4).map(move |ask| (SessionId(session), AskId(ask))));
+    for (session, ask) in questions {
+        core.apply(core.now(), Event::PeerSlow { session, ask });
+        core.check();
+        let outcome = Err(Setback::Unreachable("gone".to_owned()));
+        core.apply(core.now(), Event::PeerAnswered { session, ask, outcome });
+        core.check();
+    }
     let lost = |generation| Event::GenerationLost { generation, reason: "lost".to_owned() };
     let events = [Event::Inherited { generation: Generation(2) }, Event::DeadlineReached];
     for event in events.into_iter().chain((0..=2).map(Generation).map(lost)) {

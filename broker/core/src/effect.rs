@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ave_profile::{
     Address, AskId, BrokerId, Generation, Identity, LinkId, Profile, Refusal, RequestId, SessionId,
 };
+use serde::{Deserialize, Serialize};
 
 /// Something an edge has to do. Effects of one event are carried out in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,7 +145,7 @@ pub enum Effect {
 }
 
 /// One piece granted for one requested profile.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Granted {
     /// The piece.
     pub item: Identity,

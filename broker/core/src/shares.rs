@@ -103,7 +103,10 @@ impl Share {
     /// What sessions of this broker have of it.
     pub(crate) fn borrowed(&self) -> impl Iterator<Item = (SessionId, &Identity)> {
         let items = self.equipment.items();
-        items.flat_map(|(_, item)| item.holds.keys().map(|session| (*session, &item.identity)))
+        items.flat_map(|(_, item)| {
+            let had = item.holds.iter().filter(|(_, hold)| hold.phase != Phase::Asked);
+            had.map(|(session, _)| (*session, &item.identity))
+        })
     }
 
     /// Whether it has a piece, even if that is not listed at the moment.
@@ -333,18 +336,20 @@ impl Shares {
         self.returns.insert((until, peer.clone(), item.clone()));
     }
 
-    /// A session has had a piece of a share, and made these collateral, since before this process began.
+    /// A session has had a piece of a share, or asked for it, and made these collateral, since before this
+    /// process began.
     pub(crate) fn restore_lent(
         &mut self,
         kinds: &KindTable,
         peer: &Address,
         session: SessionId,
         (item, granted, collateral): (&Identity, &Arc<Profile>, &[Identity]),
+        phase: Phase,
     ) {
         let (Some(share), Some(kind)) = (self.change(peer), kinds.get(&item.kind)) else { return };
         let id = share.equipment.intern(kind, item);
         let collateral = share.equipment.numbers(kinds, collateral);
-        let hold = Hold { phase: Phase::Held, granted: granted.clone(), collateral, number: 0 };
+        let hold = Hold { phase, granted: granted.clone(), collateral, number: 0 };
         share.equipment.take(id, session, hold);
     }
 

@@ -1,6 +1,7 @@
 //! All that a broker knows, to be kept or passed on: for the process that takes over, and for the beginning of
 //! a journal. Readable by programs before and after this one. (Specification 7.1.)
 
+mod questions;
 mod remainder;
 mod restore;
 mod write;
@@ -11,6 +12,7 @@ use ave_profile::{Address, BrokerId, Generation, Identity, LinkId, Profile, Sess
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use self::questions::Asked;
 use crate::equipment::{Fault, ItemId};
 use crate::sessions::Far;
 use crate::{Moment, SharedPiece, Source};
@@ -20,8 +22,7 @@ pub use remainder::{Changes, Remainder};
 /// How deep a snapshot may be nested: profiles by what a message may be, and a few levels above them.
 const DEPTH_MAX: usize = 160;
 
-/// A broker without its types, which its configuration says, and without questions that are under way. The
-/// order of pieces is that of the lists.
+/// A broker without its types, which its configuration says. The order of pieces is that of the lists.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     now: Moment,
@@ -109,6 +110,9 @@ struct Kept {
     items: Vec<Identity>,
     far: Vec<Far>,
     marks: Vec<Identity>,
+    /// What other brokers are being asked for it; in journals alone, of either version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asking: Option<Box<Asked>>,
 }
 
 /// One share.

@@ -52,8 +52,6 @@ pub(crate) struct Hub {
     core: Core,
     /// Where everything that happens is recorded; `None` in tests that have no home.
     journal: Option<Journal>,
-    /// The journal wants to begin anew with the present state.
-    journal_full: bool,
     /// When this process began, by its own clock and by the core's, which goes on where the last one ended.
     began: (Instant, Moment),
     inbox: mpsc::Receiver<Inbound>,
@@ -82,7 +80,6 @@ impl Hub {
         let (revisions, seen) = watch::channel(core.revision());
         let hub = Hub {
             journal: None,
-            journal_full: false,
             began: (Instant::now(), core.now()),
             core,
             inbox,
@@ -138,8 +135,7 @@ impl Hub {
                     self.apply(Event::DeadlineReached);
                 }
                 () = full(self.journal.as_ref()) => {
-                    self.journal_full = true;
-                    self.renew_journal();
+                    self.journal.iter().for_each(|journal| journal.renew(self.core.clone()));
                 }
                 Some((link, why)) = self.links.next() => {
                     self.take_what_is_waiting(stopping);
@@ -159,14 +155,6 @@ impl Hub {
         self.mending.stop().await;
         if let Some(journal) = &mut self.journal {
             journal.end().await;
-        }
-    }
-
-    /// Questions to other brokers are not part of the state that a new file begins with: they end first.
-    fn renew_journal(&mut self) {
-        if self.journal_full && !self.core.is_asking() {
-            self.journal_full = false;
-            self.journal.iter().for_each(|journal| journal.renew(self.core.clone()));
         }
     }
 
@@ -288,7 +276,6 @@ impl Hub {
         for effect in effects {
             self.hand_out(effect, why, &mut recorded);
         }
-        self.renew_journal();
     }
 
     fn hand_out(&mut self, effect: Effect, why: &str, recorded: &mut Option<Recorded>) {

@@ -71,12 +71,16 @@ impl Core {
     }
 
     fn restore_session(&mut self, kept: Kept) -> Result<(), SnapshotError> {
+        let asking = match kept.asking {
+            Some(asked) => self.restore_asking(kept.session, *asked)?.map(Box::new),
+            None => None,
+        };
         let known = |item: &Identity| self.kinds.get(&item.kind).is_some();
         let session = Session {
             items: kept.items.into_iter().filter(known).collect(),
             far: kept.far.into_iter().filter(|far| known(&far.item)).collect(),
             marks: kept.marks.into(),
-            asking: None,
+            asking,
         };
         match self.sessions.insert(kept.session, session) {
             Some(_) => Err(SnapshotError::Untrue(format!("session {} is there twice", kept.session))),
@@ -94,7 +98,8 @@ impl Core {
         }
         self.shares.report(&self.kinds, self.id, (&address, link), broker, report);
         for (item, Lent { session, granted, collateral, .. }) in lent {
-            self.shares.restore_lent(&self.kinds, &address, session, (&item, &granted, &collateral));
+            let lent = (&item, &granted, &collateral[..]);
+            self.shares.restore_lent(&self.kinds, &address, session, lent, Phase::Held);
         }
         for (until, piece) in absent {
             self.shares.restore_absent(&self.kinds, &address, until, piece);

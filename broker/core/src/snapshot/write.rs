@@ -2,6 +2,7 @@
 
 use ave_profile::{Identity, SessionId};
 
+use super::questions::Asked;
 use super::{Broken, Kept, Known, Lent, Made, Piece, Shared, Snapshot};
 use crate::broker::Core;
 use crate::equipment::{Equipment, Fault, Hold, Item, ItemId, Phase};
@@ -9,7 +10,7 @@ use crate::sessions::Session;
 use crate::workspaces::Workspace;
 
 impl Core {
-    /// All it knows, but for questions that are under way.
+    /// All it knows.
     pub fn snapshot(&self) -> Snapshot {
         let shares = self.shares.iter().map(|(address, share)| {
             let of = &share.equipment;
@@ -38,6 +39,7 @@ impl Core {
             items: session.items.clone(),
             far: session.far.clone(),
             marks: session.marks.iter().cloned().collect(),
+            asking: session.asking.as_ref().map(|asking| Box::new(Asked::of(self, *id, asking))),
         };
         let made = |(item, made): (&Identity, &Workspace)| Made {
             item: item.clone(),
@@ -89,7 +91,7 @@ impl Equipment {
         }
     }
 
-    fn lent(&self, (session, hold): (&SessionId, &Hold)) -> Lent {
+    pub(super) fn lent(&self, (session, hold): (&SessionId, &Hold)) -> Lent {
         Lent {
             session: *session,
             closing: hold.phase == Phase::Closing,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ave_core::{Effect, Event};
 
 /// All that is counted.
-const NOTABLE: [&str; 44] = [
+const NOTABLE: [&str; 45] = [
     "a broker did not answer in time",
     "a broker died while it was frozen",
     "a broker died",
@@ -18,6 +18,7 @@ const NOTABLE: [&str; 44] = [
     "a client was told NoSuch",
     "a client was told something else",
     "a crash tore a journal",
+    "a journal began while other brokers were asked",
     "a link was lost over which something was held",
     "a link was lost to silence",
     "a piece could not be closed",

@@ -210,8 +210,9 @@ impl World {
         let Some(journal) = self.sites[site].journal.as_mut().filter(|journal| journal.pid == pid) else {
             return;
         };
-        if journal.is_full(self.agenda.now) && !is_asking {
+        if journal.is_full(self.agenda.now) {
             *journal = Journal::of(pid, &self.brokers[pid], &mut self.dice);
+            self.seen.mark("a journal began while other brokers were asked", is_asking);
         }
         journal.record(written, moment, event);
     }

@@ -89,11 +89,25 @@ impl Lab {
 
     /// A piece of the share is lent here.
     fn asks_share(&mut self) {
-        let (session, request) = (NEAR, RequestId(0));
-        let want = Ok(Want { groups: vec![vec![short("relay", "f")]] });
+        let answer = self.asks(NEAR, &["f"]);
+        self.apply(answer);
+    }
+
+    /// The same lab, which waits for the share's word on what a session wants of it beside something that is
+    /// here; and that word.
+    pub(crate) fn asking() -> (Lab, Event) {
+        let mut lab = Lab::new();
+        let answer = lab.asks(WAITING, &["h", "t"]);
+        (lab, answer)
+    }
+
+    /// A session wants relays, the first of them the share's; what the share answers.
+    fn asks(&mut self, session: SessionId, uids: &[&str]) -> Event {
+        let groups = uids.iter().map(|uid| vec![short("relay", uid)]).collect();
+        let (request, want) = (RequestId(0), Ok(Want { groups }));
         let effects = self.apply(Event::Asked { session, request, want, nonce: 0, via: Vec::new() });
         let [Effect::AskPeer { ask, .. }] = effects[..] else { panic!("not asked: {effects:?}") };
-        self.apply(Event::PeerAnswered { session, ask, outcome: Ok(vec![vec![relay("f")]]) });
+        Event::PeerAnswered { session, ask, outcome: Ok(vec![vec![relay(uids[0])]]) }
     }
 
     fn apply(&mut self, event: Event) -> Vec<Effect> {

@@ -12,7 +12,7 @@ mod lab;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ave_core::{Core, Event, Moment, Snapshot};
+use ave_core::{Core, Effect, Event, Moment, Snapshot};
 use ave_profile::{BrokerId, Generation, KindTable, Profile};
 
 use crate::lab::{Lab, NEAR, OLD, WAITING, address};
@@ -83,6 +83,22 @@ fn what_is_written_today_is_what_is_in_the_files() {
 }
 
 #[test]
+fn a_question_that_is_under_way_goes_on_where_it_was() {
+    let (lab, answer) = Lab::asking();
+    for version in Snapshot::OLDEST..=Snapshot::NEWEST {
+        let mut core = lab.core.clone();
+        let mut again = restored(&core.snapshot().encode(version).unwrap());
+        assert_eq!(names(again.available(None)), names(core.available(None)), "what is asked for is reserved");
+        let effects = core.apply(Moment::default(), answer.clone());
+        let [Effect::Grant { groups, .. }] = &effects[..] else { panic!("not granted: {effects:?}") };
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(again.apply(Moment::default(), answer.clone()), effects);
+        again.check();
+        assert_eq!(names(again.allocations(Some(WAITING))), ["t", "h"]);
+    }
+}
+
+#[test]
 fn a_snapshot_that_ends_too_soon_is_refused() {
     for bytes in FILES.iter().take(Snapshot::NEWEST as usize) {
         assert!((0..bytes.len()).all(|end| Snapshot::decode(&bytes[..end]).is_err()));
@@ -91,7 +107,8 @@ fn a_snapshot_that_ends_too_soon_is_refused() {
 
 #[test]
 fn a_snapshot_with_a_wrong_bit_is_refused_or_makes_a_broker_that_is_whole() {
-    for bytes in FILES {
+    let asking = Lab::asking().0.core.snapshot().encode(Snapshot::NEWEST).unwrap();
+    for bytes in FILES.into_iter().chain([&asking[..]]) {
         for bit in (0..bytes.len() * 8).step_by(BITS) {
             let mut wrong = bytes.to_vec();
             wrong[bit / 8] ^= 1 << (bit % 8);

@@ -17,7 +17,7 @@ use super::{Origin, too_long};
 
 /// A file is replaced by a new one when it is larger than this and than twice what it began with: the work
 /// of beginning a new one is then less than that of all the events between.
-const FILE_BYTES: u64 = 16 << 20;
+pub(super) const FILE_BYTES: u64 = 16 << 20;
 
 /// As much space is always reserved ahead. Once no more can be had, nothing is lent any more; this is enough
 /// to record how everything that is lent comes back.

@@ -1,14 +1,20 @@
 //! Journals on a real disk: what is recorded is replayed, whatever happens to the file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use ave_core::Source;
-use ave_profile::{Profile, RequestId, SessionId, Want};
+use ave_profile::{Address, Profile, RequestId, SessionId, Want};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::drivers::Drivers;
+use crate::drivers::place::Sweep;
+use crate::hub::Hub;
 
 /// A broker and the journal of what happens to it.
 struct Recording {
@@ -118,6 +124,40 @@ async fn a_full_journal_begins_anew_and_nothing_is_lost_in_between() {
     assert_eq!(replayed.core.snapshot(), recording.core.snapshot());
     assert!(recording.path().metadata().unwrap().len() < 4 << 20, "the new one is short");
     assert_eq!(Replay::of(&fs::read(previous).unwrap()).unwrap().end, End::Whole);
+}
+
+#[tokio::test]
+async fn questions_without_end_do_not_let_a_journal_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { core, journal, .. } = open_in(folder.path());
+    let drivers = Drivers::new(BTreeMap::new(), Sweep::new(folder.path()));
+    let (hub, handle) = Hub::new(core, drivers, Arc::default());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(hub.recording(journal).run(stop.clone()));
+    handle.tell(Event::ForwardSet { target: Some(Address::new("mute", 1)) }).await;
+    let text = "x".repeat(1 << 20);
+    for round in 0..64 {
+        // The question before it ends when the next one is asked: there is always one.
+        let (session, request) = (SessionId(round), RequestId(round));
+        let want = Want::of_get(&[Profile::of(json!({"type": "wlan", "uid": "far"})).into()]);
+        handle.tell(Event::SessionOpened { session }).await;
+        handle.tell(Event::Asked { session, request, want, nonce: round, via: Vec::new() }).await;
+        if let Some(before) = round.checked_sub(1) {
+            handle.tell(Event::SessionEnded { session: SessionId(before) }).await;
+        }
+        assert!(handle.look(Core::is_asking).await.unwrap());
+        handle.tell(reported("n1", &text)).await;
+    }
+    let (state, path) = (handle.look(Core::snapshot).await.unwrap(), folder.path().join("journal"));
+    let bounded = async {
+        while path.metadata().unwrap().len() > file::FILE_BYTES {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), bounded).await.unwrap();
+    assert_eq!(Replay::of(&fs::read(&path).unwrap()).unwrap().core.snapshot(), state);
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test]
