@@ -111,7 +111,10 @@ impl Equipment {
         }
     }
 
+    /// In an order that does not depend on their numbers, which a replay may give anew.
     fn names(&self, ids: &[ItemId]) -> Vec<Identity> {
-        ids.iter().map(|id| self.item(*id).identity.clone()).collect()
+        let mut names: Vec<Identity> = ids.iter().map(|id| self.item(*id).identity.clone()).collect();
+        names.sort_unstable();
+        names
     }
 }
