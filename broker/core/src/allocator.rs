@@ -19,6 +19,8 @@ pub(crate) struct Pick {
     granted: Granted,
     /// A piece's number and what it makes collateral; none for a workspace.
     piece: Option<(ItemId, Vec<ItemId>)>,
+    /// Whether other requests are shown the same of it.
+    is_usual: bool,
 }
 
 impl Core {
@@ -59,7 +61,12 @@ impl Core {
         let mut groups = Vec::with_capacity(plan.0.len());
         for picks in plan.0 {
             let mut group = Vec::with_capacity(picks.len());
-            for Pick { mut granted, piece } in picks {
+            for Pick { mut granted, piece, is_usual } in picks {
+                if let Some((id, _)) = piece.as_ref().filter(|_| is_usual)
+                    && let Some(known) = &mut self.equipment.item_mut(*id).known
+                {
+                    known.shown.get_or_insert_with(|| granted.profile.clone());
+                }
                 if !granted.again {
                     self.granted_last += 1;
                     granted.number = self.granted_last;
@@ -115,7 +122,10 @@ impl Core {
             let piece = if request.kind.made_on_demand { None } else { pieces.next() };
             picks.push(match piece {
                 Some(id) => self.piece(id, request),
-                None => Pick { granted: self.workspaces.plan(session, request, names)?, piece: None },
+                None => {
+                    let granted = self.workspaces.plan(session, request, names)?;
+                    Pick { granted, piece: None, is_usual: false }
+                }
             });
         }
         Ok(picks)
@@ -125,15 +135,15 @@ impl Core {
         let Request { kind, profile } = request;
         let item = self.equipment.item(id);
         let known = item.known.as_ref().expect("only known pieces are chosen");
-        let shown = if names_nothing_else(request) {
-            known.shown.clone()
-        } else {
-            Arc::new(kind.granted(profile, &known.profile, Kept::Reduced))
+        let is_usual = names_nothing_else(request);
+        let shown = match &known.shown {
+            Some(shown) if is_usual => shown.clone(),
+            _ => Arc::new(kind.granted(profile, &known.profile, Kept::Reduced)),
         };
         let item = item.identity.clone();
         let granted =
             Granted { item, profile: shown, known: known.profile.clone(), again: false, at: None, number: 0 };
-        Pick { granted, piece: Some((id, self.equipment.entangled(id))) }
+        Pick { granted, piece: Some((id, self.equipment.entangled(id))), is_usual }
     }
 
     /// Why some group could not be served even with everything free, if so.

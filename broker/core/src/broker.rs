@@ -1,6 +1,7 @@
 //! The broker's whole truth and its one door: what is there, who has it, what each event changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ave_profile::{
     Address, BrokerId, Identity, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want,
@@ -273,7 +274,7 @@ impl Core {
     fn reported(&mut self, source: Source, profiles: Vec<Profile>) -> Result<(), Refusal> {
         let checked = |profile: Profile| {
             let (kind, identity) = self.kinds.reported(&profile)?;
-            Ok((kind, identity, without_own_words(profile)))
+            Ok((kind, identity, Arc::new(without_own_words(profile))))
         };
         let pieces = profiles.into_iter().map(checked).collect::<Result<_, Refusal>>()?;
         self.equipment.report(source, pieces);

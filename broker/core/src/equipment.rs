@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use ave_profile::{Allocations, Identity, Kept, Kind, Profile, SessionId, Value};
+use ave_profile::{Allocations, Identity, Kind, Profile, SessionId, Value};
 
 use crate::bits::BitSet;
 use crate::index::{Index, known_keys};
@@ -42,12 +42,15 @@ pub(crate) struct Item {
     pub(crate) written: Option<Arc<Profile>>,
 }
 
+/// A piece as somebody describes it.
+pub(crate) type Reported = (Arc<Kind>, Identity, Arc<Profile>);
+
 /// What was last said about a piece, by whom, and its place in the list.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) profile: Arc<Profile>,
-    /// What a grant shows of it if the request names nothing else: usually no copy is needed then.
-    pub(crate) shown: Arc<Profile>,
+    /// What grants have shown of it to requests that name nothing else: usually no copy is needed then.
+    pub(crate) shown: Option<Arc<Profile>>,
     pub(crate) source: Source,
     pub(crate) slot: u32,
     /// Only the process before this one has heard of it.
@@ -224,18 +227,15 @@ impl Equipment {
 
     /// Adds or replaces pieces. A replaced piece keeps its place, and its `pretty` unless a new one is
     /// said. (Specification 4.3, as the decision on order has it.)
-    pub(crate) fn report(&mut self, source: Source, pieces: Vec<(Arc<Kind>, Identity, Profile)>) {
+    pub(crate) fn report(&mut self, source: Source, pieces: Vec<Reported>) {
         self.learn(source, pieces, source != Source::Share);
     }
 
     /// As [`Equipment::report`]; every word of it counts unless `pretty` is to be kept.
-    pub(crate) fn learn(
-        &mut self,
-        source: Source,
-        pieces: Vec<(Arc<Kind>, Identity, Profile)>,
-        keeps_pretty: bool,
-    ) {
-        let pieces: Vec<_> = pieces.into_iter().filter(|piece| self.is_news(source, piece)).collect();
+    pub(crate) fn learn(&mut self, source: Source, mut pieces: Vec<Reported>, keeps_pretty: bool) {
+        pieces.retain(|piece| self.is_news(source, piece));
+        self.ids.reserve(pieces.len());
+        self.items.reserve(pieces.len());
         let ids: Vec<ItemId> = pieces.iter().map(|(kind, identity, _)| self.intern(kind, identity)).collect();
         let ranks = self.unindex_stacks_of(&ids);
         for (id, (kind, identity, mut profile)) in ids.into_iter().zip(pieces) {
@@ -252,19 +252,16 @@ impl Equipment {
                 self.slots.push(Some(id));
             }
             self.index.insert(slot, &known_keys(&kind, &profile));
-            let shown =
-                Arc::new(kind.granted(&kind.with_defaults(Profile::default()), &profile, Kept::Reduced));
-            self.item_mut(id).known =
-                Some(Known { profile: Arc::new(profile), shown, source, slot, hearsay: false });
+            self.item_mut(id).known = Some(Known { profile, shown: None, source, slot, hearsay: false });
             self.refresh(id);
         }
         self.index_stacks(&ranks);
     }
 
     /// Whether a report says anything new; if it does not, its source still has the last word.
-    fn is_news(&mut self, source: Source, (_, identity, profile): &(Arc<Kind>, Identity, Profile)) -> bool {
+    fn is_news(&mut self, source: Source, (_, identity, profile): &Reported) -> bool {
         let known = self.id(identity).and_then(|id| self.item_mut(id).known.as_mut());
-        let Some(known) = known.filter(|known| *known.profile == *profile) else { return true };
+        let Some(known) = known.filter(|known| known.profile == *profile) else { return true };
         (known.source, known.hearsay) = (source, false);
         false
     }
@@ -352,10 +349,10 @@ impl Equipment {
     }
 }
 
-fn keep_pretty(old: &Profile, new: &mut Profile) {
+fn keep_pretty(old: &Profile, new: &mut Arc<Profile>) {
     if new.get("pretty").is_none_or(Value::is_falsy)
         && let Some(pretty) = old.get("pretty")
     {
-        new.0.insert("pretty".to_owned(), pretty.clone());
+        Arc::make_mut(new).0.insert("pretty".to_owned(), pretty.clone());
     }
 }

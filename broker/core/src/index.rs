@@ -60,7 +60,8 @@ impl Hasher for AsItIs {
 
 /// The keys under which a known profile is found, ascending.
 pub(crate) fn known_keys(kind: &Kind, known: &Profile) -> Vec<Key> {
-    let mut keys = vec![Key::of(kind, "", ())];
+    let mut keys = Vec::with_capacity(1 + known.len());
+    keys.push(Key::of(kind, "", ()));
     for (member, value) in known.iter() {
         match (kind.rule(member), value) {
             (Rule::Equal, _) => keys.push(Key::of(kind, member, value)),

@@ -145,7 +145,7 @@ impl Share {
                 if !self.lists(&item) || self.origin(&item).is_some_and(|origin| *origin != piece.origin) {
                     moved.push(item.clone());
                 }
-                pieces.push((kind.clone(), item.clone(), Profile::clone(&piece.profile)));
+                pieces.push((kind.clone(), item.clone(), piece.profile.clone()));
                 states.push((kind.clone(), item, piece.taken, piece.origin));
             }
         }

@@ -1,6 +1,7 @@
 //! A snapshot as a broker. What contradicts itself is none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use ave_profile::{BrokerId, Identity, KindTable, Profile, SessionId};
@@ -165,7 +166,7 @@ impl Equipment {
         pieces: Vec<Piece>,
         stacks: Option<Vec<Vec<Arc<Profile>>>>,
     ) -> Result<(), SnapshotError> {
-        let mut seen = BTreeSet::new();
+        let mut seen: HashSet<&Identity, BuildHasherDefault<DefaultHasher>> = HashSet::default();
         for Piece { item, known, .. } in &pieces {
             if !seen.insert(item) {
                 return Err(SnapshotError::Untrue(format!("{item} is listed twice")));
@@ -179,8 +180,7 @@ impl Equipment {
             let Some(source) = run.first().and_then(source) else { continue };
             let reported = run.iter().filter_map(|piece| {
                 let kind = kinds.get(&piece.item.kind).filter(|kind| !kind.made_on_demand)?;
-                let profile = &piece.known.as_ref()?.profile;
-                Some((kind.clone(), piece.item.clone(), Profile::clone(profile)))
+                Some((kind.clone(), piece.item.clone(), piece.known.as_ref()?.profile.clone()))
             });
             self.learn(source, reported.collect(), false);
         }

@@ -61,14 +61,14 @@ impl Equipment {
         let mut further = 0;
         for (i, entry) in entries.into_iter().enumerate() {
             let field = format!("[{i}]");
-            match identified(&entry, kinds) {
+            match identified(entry, kinds) {
                 Ok((identity, profile)) if seen.insert(identity.clone()) => equipment.profiles.push(profile),
                 _ if equipment.skipped.len() == SKIPPED_MAX => further += 1,
                 Ok((identity, _)) => {
                     let found = format!("{identity} a second time (it is skipped)");
                     equipment.skipped.push(Fault::warning(path, field, "each piece once", found));
                 }
-                Err(wanted) => {
+                Err((wanted, entry)) => {
                     let found = format!("{} (it is skipped)", shown(&entry));
                     equipment.skipped.push(Fault::warning(path, field, wanted, found));
                 }
@@ -103,13 +103,13 @@ impl Equipment {
     }
 }
 
-/// The piece an entry describes, or what it lacks.
-fn identified(entry: &Value, kinds: &KindTable) -> Result<(Identity, Profile), String> {
-    let Value::Map(members) = entry else { return Err("an object".to_owned()) };
-    let profile = Profile(members.clone());
+/// The piece an entry describes, or what it lacks, and the entry.
+fn identified(entry: Value, kinds: &KindTable) -> Result<(Identity, Profile), (String, Value)> {
+    let Value::Map(members) = entry else { return Err(("an object".to_owned(), entry)) };
+    let profile = Profile(members);
     match kinds.reported(&profile) {
         Ok((_, identity)) => Ok((identity, profile)),
-        Err(_) => Err(lacking(&profile, kinds)),
+        Err(_) => Err((lacking(&profile, kinds), Value::Map(profile.0))),
     }
 }
 
