@@ -55,6 +55,7 @@ bench: setup
 	             "cargo bench --locked -p ave-core --bench shares" \
 	             "cargo bench --locked -p ave-broker --bench serve" \
 	             "$(released) $(python) pytests/bench.py" \
+	             "$(released) $(python) pytests/bench_start.py" \
 	             "$(released) $(python) pytests/bench_drivers.py" \
 	             "$(released) $(python) pytests/bench_handsets.py" \
 	             "$(released) $(python) pytests/bench_network.py"; do \

@@ -61,19 +61,27 @@ def get_and_yield(broker):
 @contextlib.contextmanager
 def started(home, files):
     """A running broker whose configuration consists of these files."""
-    config = pathlib.Path(home, ".ave", "config")
-    config.mkdir(parents=True)
-    for name, content in files.items():
-        (config / f"{name}.json").write_text(json.dumps(content))
-    as_root = ["--allow-root"] if os.geteuid() == 0 else []
-    command = [os.environ["AVE_BROKER"], "--foreground", "--home", str(home), *as_root]
-    pipe, null = subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=pipe, stderr=null, text=True) as broker:
+    configure(home, files)
+    with start(home) as broker:
         try:
             assert broker.stdout.readline(), "the broker did not start"
             yield broker
         finally:
             broker.terminate()
+
+
+def configure(home, files):
+    config = pathlib.Path(home, ".ave", "config")
+    config.mkdir(parents=True)
+    for name, content in files.items():
+        (config / f"{name}.json").write_text(json.dumps(content))
+
+
+def start(home):
+    """A broker that has yet to say on its first line that it is ready."""
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    command = [os.environ["AVE_BROKER"], "--foreground", "--home", str(home), *as_root]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 @contextlib.contextmanager

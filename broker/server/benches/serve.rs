@@ -14,6 +14,8 @@ mod figure;
 mod guest;
 #[path = "serve/process.rs"]
 mod process;
+#[path = "serve/record.rs"]
+mod record;
 
 use std::io;
 use std::process::ExitCode;
@@ -86,7 +88,9 @@ fn speed() -> io::Result<bool> {
     let mut reached = trivial("trivial call, 1 connection", 1)?.reaches(Aim::OfYardstick(0.6));
     reached &= trivial("trivial call, 64 connections", 64)?.reaches(Aim::OfYardstick(0.5));
     reached &= cycles(broker, echo);
-    guest::get_and_yield(broker, echo).into_iter().for_each(Figure::show);
+    let (gets, both) = guest::get_and_yield(broker, echo);
+    both.into_iter().for_each(Figure::show);
+    record::figures(gets)?.into_iter().for_each(Figure::show);
     Ok(reached)
 }
 

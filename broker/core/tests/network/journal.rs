@@ -61,7 +61,12 @@ impl Journal {
     pub(crate) fn check(&self, core: &Core) {
         let recovered = self.recover();
         let same = recovered.fingerprint() == core.fingerprint() && recovered.snapshot() == core.snapshot();
-        assert!(same || self.version < Snapshot::NEWEST, "recovered: {:#?}\ninstead of: {:#?}", recovered.snapshot(), core.snapshot());
+        assert!(
+            same || self.version < Snapshot::NEWEST,
+            "recovered: {:#?}\ninstead of: {:#?}",
+            recovered.snapshot(),
+            core.snapshot()
+        );
     }
 
     /// What the core was when it died.

@@ -88,7 +88,11 @@ fn a_question_that_is_under_way_goes_on_where_it_was() {
     for version in Snapshot::OLDEST..=Snapshot::NEWEST {
         let mut core = lab.core.clone();
         let mut again = restored(&core.snapshot().encode(version).unwrap());
-        assert_eq!(names(again.available(None)), names(core.available(None)), "what is asked for is reserved");
+        assert_eq!(
+            names(again.available(None)),
+            names(core.available(None)),
+            "what is asked for is reserved"
+        );
         let effects = core.apply(Moment::default(), answer.clone());
         let [Effect::Grant { groups, .. }] = &effects[..] else { panic!("not granted: {effects:?}") };
         assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);

@@ -15,7 +15,8 @@ use serde_json::json;
 use crate::figure::{Figure, percentile_ms};
 
 const SLICE: Duration = Duration::from_millis(700);
-const ROUNDS: usize = 5_000;
+/// How many times a piece is got in a row.
+pub(crate) const ROUNDS: usize = 5_000;
 const ENDS: usize = 1_000;
 /// As long as the frame of a small request.
 const ECHOED: &[u8] = b"\x00\x00\x00\x3cconnect, get one resource, disconnect: as long as a request.";
@@ -78,24 +79,29 @@ fn rate(clients: usize, cycle: impl Fn() + Sync) -> f64 {
     })
 }
 
-/// Getting a piece and giving it back, by a client that is there already: four requests and answers.
-pub(crate) fn get_and_yield(address: &str, echo_address: &str) -> [Figure; 2] {
+/// Getting a piece and giving it back, by a client that is there already: four requests and answers. How long
+/// getting it took each time, and figures of both together.
+pub(crate) fn get_and_yield(address: &str, echo_address: &str) -> (Vec<Duration>, [Figure; 2]) {
     let mut broker = broker(address);
     let mut stream = TcpStream::connect(echo_address).expect("the echo listens");
     stream.set_nodelay(true).expect("a socket has that option");
-    let (mut took, mut echoed) = (Vec::new(), Vec::new());
+    let (mut got, mut took, mut echoed) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         echoed.push(timed(|| (0..4).for_each(|_| echo(&mut stream))));
         took.push(timed(|| {
+            let begin = Instant::now();
             let grants = broker.get(&any_piece()).expect("a free piece");
+            got.push(begin.elapsed());
             let profiles = grants.into_iter().map(|grant| grant.profile).collect();
             broker.yield_resources(profiles).expect("what was got can be given back");
         }));
     }
-    [("get and yield, warm, p50", 0.5), ("get and yield, warm, p99", 0.99)].map(|(name, share)| {
-        let us = |times| percentile_ms(times, share) * 1e3;
-        Figure::new(name, us(&mut took), "us").beside(us(&mut echoed))
-    })
+    let figures =
+        [("get and yield, warm, p50", 0.5), ("get and yield, warm, p99", 0.99)].map(|(name, share)| {
+            let us = |times| percentile_ms(times, share) * 1e3;
+            Figure::new(name, us(&mut took), "us").beside(us(&mut echoed))
+        });
+    (got, figures)
 }
 
 /// From a client's end until the next one has got its equipment, connecting included.

@@ -28,10 +28,11 @@ const NEW: &str = "journal.new-";
 
 /// The folder of a home's journals.
 #[derive(Clone, Debug)]
-pub(crate) struct Place(PathBuf);
+pub struct Place(PathBuf);
 
 impl Place {
-    pub(crate) fn new(folder: PathBuf) -> Place {
+    /// The journals in this folder.
+    pub fn new(folder: PathBuf) -> Place {
         Place(folder)
     }
 

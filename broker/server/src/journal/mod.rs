@@ -27,10 +27,10 @@ use tracing::{error, warn};
 
 pub use entry::Start;
 use file::JournalFile;
-pub(crate) use file::Place;
+pub use file::Place;
 pub use record::{Damage, End};
-pub use recovery::Replay;
-pub(crate) use recovery::{Opened, open, read};
+pub(crate) use recovery::read;
+pub use recovery::{Opened, Replay, open};
 use writer::{Message, Writer};
 
 /// How long a session waits for its grant to be recorded. Original clients allow 5 s for a reply.
@@ -53,7 +53,7 @@ pub(crate) struct Origin {
 
 /// The hub's end of the journal.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub struct Journal {
     inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -84,14 +84,14 @@ impl Shared {
 
 /// Whether a grant has been recorded.
 #[derive(Debug)]
-pub(crate) struct Recorded(oneshot::Receiver<Result<(), String>>);
+pub struct Recorded(oneshot::Receiver<Result<(), String>>);
 
 impl Recorded {
     /// Waits until it is, within a limit.
     ///
     /// # Errors
     /// If it is not: then the grant must not be carried out.
-    pub(crate) async fn wait(self) -> Result<(), Refusal> {
+    pub async fn wait(self) -> Result<(), Refusal> {
         let why = match timeout(RECORD_LIMIT, self.0).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(why))) => why,
@@ -175,12 +175,12 @@ impl Journal {
     }
 
     /// An event as [`Journal::write`] takes it.
-    pub(crate) fn record(now: Moment, event: &Event) -> Vec<u8> {
+    pub fn record(now: Moment, event: &Event) -> Vec<u8> {
         record::record(&entry::encode_event(now, event)).unwrap_or_default()
     }
 
     /// Has a record written; `granted` if something is lent by it, which has to wait for that.
-    pub(crate) fn write(&self, record: Vec<u8>, granted: bool) -> Option<Recorded> {
+    pub fn write(&self, record: Vec<u8>, granted: bool) -> Option<Recorded> {
         let (written, recorded) = if granted { Some(oneshot::channel()).unzip() } else { (None, None) };
         let waiting = self.shared.waiting.fetch_add(record.len(), Ordering::Relaxed);
         if record.is_empty() || waiting > WAITING_BYTES_MAX {
@@ -221,7 +221,7 @@ impl Journal {
     }
 
     /// Writes what is waiting, and no more.
-    pub(crate) async fn end(&mut self) {
+    pub async fn end(&mut self) {
         let _ = self.inbox.send(Message::End);
         if let Some(thread) = self.thread.take()
             && timeout(END_LIMIT, spawn_blocking(|| thread.join())).await.is_err()

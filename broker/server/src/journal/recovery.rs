@@ -79,20 +79,22 @@ fn first<'f>(records: &mut Records<'f>) -> Result<(usize, &'f [u8]), Damage> {
 
 /// What a broker begins with that is alone.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) core: Core,
-    pub(crate) journal: Journal,
+pub struct Opened {
+    /// What it knows.
+    pub core: Core,
+    /// Where it goes on to record.
+    pub journal: Journal,
     /// The number of the broker that was here before, if `core` is what that one knew.
-    pub(crate) before: Option<Generation>,
+    pub before: Option<Generation>,
     /// This one's.
-    pub(crate) generation: Generation,
+    pub generation: Generation,
 }
 
 /// Finds out what the last broker had lent, and begins a journal.
 ///
 /// # Errors
 /// If there is a journal that cannot be read: to lend without knowing what it says would be wrong.
-pub(crate) fn open(place: Place, kinds: &KindTable, broker: BrokerId) -> io::Result<Opened> {
+pub fn open(place: Place, kinds: &KindTable, broker: BrokerId) -> io::Result<Opened> {
     let (core, before) = match recover(&place, kinds, broker)? {
         Some((core, generation)) => (core, Some(generation)),
         None => (Core::new(kinds.clone(), broker), None),
