@@ -64,7 +64,7 @@ fn begins(wire: &Wire) {
 
 fn drafts(wire: &Wire, draft: &[u8]) {
     says_hello(wire);
-    wire.say_with(&json!("Draft"), &[memory(draft).as_fd()]);
+    wire.say_with(&json!({"Draft": {"generation": 1}}), &[memory(draft).as_fd()]);
 }
 
 /// What an old broker passes on, with this in place of its snapshot, and no keys.
@@ -109,7 +109,7 @@ fn an_old_broker_that_breaks_off_hangs_or_talks_nonsense_leaves_no_new_one() {
         ("hangs after Begin", false, begins),
         ("drafts without a file", false, |wire| {
             says_hello(wire);
-            wire.say(&json!("Draft"));
+            wire.say(&json!({"Draft": {"generation": 1}}));
         }),
         ("drafts what is none", false, |wire| drafts(wire, &[0xC1; 64])),
         ("drafts nothing", false, |wire| drafts(wire, &[])),

@@ -73,9 +73,19 @@ impl Throne {
         let (kinds, broker) = (config.types.kinds().clone(), BrokerId(random_u64()));
         let mut inventory = Inventory::unread(&config.paths);
         inventory.read(&config.paths, &kinds).map_err(|fault| anyhow!("could not restart: {fault}"))?;
-        let inherited = take::ask(&config.paths, kinds.clone(), broker).await;
-        let Inheritance { ancestry, listener, core, keys, frozen: vacant } =
-            inherited.context("could not restart")?;
+        let willing = take::ask(&config.paths).await.context("could not restart")?;
+        let (draft, generation) = (willing.draft(), willing.heirs_generation());
+        let origin = Origin { kinds: kinds.clone(), broker, generation };
+        let mut prepared = journal::prepare(Place::new(config.paths.state()), origin, &draft)
+            .context("could not restart: the journal")?;
+        let core = Core::restore(kinds, broker, draft)
+            .context("could not restart: what the running broker drafts")?;
+        // From here on until this process rules, nobody lends.
+        let Inheritance { ancestry, listener, remainder, keys, frozen: vacant } =
+            willing.inherit().await.context("could not restart")?;
+        prepared.complete(&remainder).context("could not restart: the journal")?;
+        let core =
+            core.complete(remainder).context("could not restart: what the running broker passes on")?;
         let listener = gate::adopt(listener).context("could not restart: its socket")?;
         let (found, wanted) = (listener.local_addr()?, wanted(config));
         if wanted.port() != 0 && found != wanted {
@@ -83,10 +93,6 @@ impl Throne {
             warn!("{kept}");
             say(format_args!("warning: {kept}"));
         }
-        let generation = ancestry.generation();
-        let place = Place::new(config.paths.state());
-        let prepared = journal::prepare(place, Origin { kinds, broker, generation }, &core)
-            .context("could not restart: the journal")?;
         ancestry.ready().await.context("could not restart")?;
         post.take_over().context("could not restart: the PID file")?;
         let journal = prepared.commit();

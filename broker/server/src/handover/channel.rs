@@ -62,7 +62,10 @@ pub(crate) enum Message {
         reason: String,
     },
     /// What there is, as a file: most of what the old process knows, while it goes on lending.
-    Draft,
+    Draft {
+        /// The old process.
+        generation: Generation,
+    },
     /// The new process has taken that in: the old one may freeze.
     Drafted,
     /// The old process has frozen; this is its number.

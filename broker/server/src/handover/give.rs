@@ -225,7 +225,8 @@ impl Giver {
         let known =
             self.site.hub.look(Core::estate).await.map_err(|error| io::Error::other(error.to_string()))?;
         let draft = known.draft();
-        channel.send(&Message::Draft, &[estate::write_draft(&draft, version)?.as_fd()]).await?;
+        let message = Message::Draft { generation: self.site.generation };
+        channel.send(&message, &[estate::write_draft(&draft, version)?.as_fd()]).await?;
         expect(channel, &Message::Drafted, DRAFT_LIMIT).await?;
         Ok(draft)
     }

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result, anyhow, bail};
-use ave_core::{Core, Snapshot};
-use ave_profile::{BrokerId, Generation, KindTable};
+use ave_core::{Remainder, Snapshot};
+use ave_profile::Generation;
 use tokio::time::{Duration, Instant, timeout};
 
 use super::channel::{Channel, Message, PROTOCOL, Received};
@@ -40,20 +40,44 @@ pub(crate) struct Inheritance {
     pub(crate) ancestry: Ancestry,
     /// Where the broker listens.
     pub(crate) listener: TcpListener,
-    /// What there is, and who has it.
-    pub(crate) core: Core,
+    /// What is lent, and what the draft lacks.
+    pub(crate) remainder: Remainder,
     /// The keys of sessions that older processes serve.
     pub(crate) keys: Vec<SessionKey>,
     /// Since when nobody lends.
     pub(crate) frozen: Instant,
 }
 
-/// Asks the old process of this home to freeze and to pass on what it has: first a draft of it, then what is lent and
-/// what the draft lacks. The new core knows these types, and is called `id` among brokers.
+/// An old process that is willing to hand over.
+#[derive(Debug)]
+pub(crate) struct Willing {
+    channel: Channel,
+    generation: Generation,
+    first: First,
+}
+
+/// What it has said so far.
+#[derive(Debug)]
+enum First {
+    /// What there is, as if nothing was lent. It goes on lending.
+    Draft(Snapshot),
+    /// As a program says that knows no drafts.
+    Begun(Begun),
+}
+
+/// An old process that has frozen.
+#[derive(Debug)]
+struct Begun {
+    knows_log: bool,
+    watchdog_us: Option<u64>,
+    frozen: Instant,
+}
+
+/// Asks the old process of this home to hand over, and what there is.
 ///
 /// # Errors
 /// If there is none, or it refuses, hangs or says what cannot be understood. It then goes on.
-pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result<Inheritance> {
+pub(crate) async fn ask(paths: &Paths) -> Result<Willing> {
     let door = paths.handover_socket();
     let channel = Channel::dial(&door).with_context(|| match daemon::ruling(paths) {
         Some(ruling) => {
@@ -61,52 +85,81 @@ pub(crate) async fn ask(paths: &Paths, kinds: KindTable, id: BrokerId) -> Result
         }
         None => format!("no broker answers at {}", door.display()),
     })?;
-    let mut core = Core::new(kinds.clone(), id);
-    let mut frozen = Instant::now();
-    let mut heard = greet(&channel).await.map_err(|error| unless_late(error, &channel, paths))?;
-    if let (Message::Draft, descriptors) = heard {
-        let [draft] = exactly(descriptors)?;
-        let drafted = "what the running broker drafts";
-        let draft = estate::read_draft(draft).context(drafted)?;
-        core = Core::restore(kinds, id, draft).context(drafted)?;
-        frozen = Instant::now();
-        channel.send(&Message::Drafted, &[]).await.context("the running broker does not listen")?;
-        heard = hear(&channel, FREEZE_LIMIT).await?;
-    }
-    let (generation, knows_log, watchdog_us) = match heard {
-        (Message::Begin { generation, knows_log, watchdog_us }, _) => (generation, knows_log, watchdog_us),
-        (Message::Refused { reason }, _) => bail!("the running broker refuses: {reason}"),
-        (other, _) => return Err(unexpected("Begin", &other)),
-    };
-    let mut elders = Vec::new();
-    let descriptors = loop {
-        match hear(&channel, WORD_LIMIT).await? {
-            (Message::Elder { generation, knows_log }, descriptors) if elders.len() < ELDERS_MAX => {
-                let [socket] = exactly(descriptors)?;
-                let channel = Channel::new(socket)?;
-                // One that has died meanwhile takes its sessions with it: its end is heard later.
-                elders.push(Elder::new(generation, knows_log, channel).context("an older process")?);
+    let (generation, first) =
+        match greet(&channel).await.map_err(|error| unless_late(error, &channel, paths))? {
+            (Message::Draft { generation }, descriptors) => {
+                let [draft] = exactly(descriptors)?;
+                let draft = estate::read_draft(draft).context("what the running broker drafts")?;
+                (generation, First::Draft(draft))
             }
-            (Message::Estate, descriptors) => break descriptors,
-            (other, _) => return Err(unexpected("Estate", &other)),
+            (Message::Begin { generation, knows_log, watchdog_us }, _) => {
+                (generation, First::Begun(Begun { knows_log, watchdog_us, frozen: Instant::now() }))
+            }
+            (Message::Refused { reason }, _) => bail!("the running broker refuses: {reason}"),
+            (other, _) => return Err(unexpected("Draft", &other)),
+        };
+    Ok(Willing { channel, generation, first })
+}
+
+impl Willing {
+    /// What there is, as if nothing was lent; nothing, if the old process does not say.
+    pub(crate) fn draft(&self) -> Snapshot {
+        match &self.first {
+            First::Draft(draft) => draft.clone(),
+            First::Begun(_) => Snapshot::default(),
         }
-    };
-    let [estate, listener] = exactly(descriptors)?;
-    let passed_on = "what the running broker passes on";
-    let Estate { remainder, keys } = Estate::read(estate).context(passed_on)?;
-    let core = core.complete(remainder).context(passed_on)?;
-    let old = Elder::new(generation, knows_log, channel).context("the running broker")?;
-    let watchdog = watchdog_us.map(Duration::from_micros);
-    let ancestry = Ancestry { old, elders, watchdog };
-    Ok(Inheritance { ancestry, listener: listener.into(), core, keys, frozen })
+    }
+
+    /// This process's number.
+    pub(crate) fn heirs_generation(&self) -> Generation {
+        Generation(self.generation.0 + 1)
+    }
+
+    /// Has the old process freeze, and pass on what the draft does not say.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub(crate) async fn inherit(self) -> Result<Inheritance> {
+        let Willing { channel, generation, first } = self;
+        let Begun { knows_log, watchdog_us, frozen } = match first {
+            First::Draft(_) => begin(&channel, generation).await?,
+            First::Begun(begun) => begun,
+        };
+        let mut elders = Vec::new();
+        let descriptors = loop {
+            match hear(&channel, WORD_LIMIT).await? {
+                (Message::Elder { generation, knows_log }, descriptors) if elders.len() < ELDERS_MAX => {
+                    let [socket] = exactly(descriptors)?;
+                    let channel = Channel::new(socket)?;
+                    // One that has died meanwhile takes its sessions with it: its end is heard later.
+                    elders.push(Elder::new(generation, knows_log, channel).context("an older process")?);
+                }
+                (Message::Estate, descriptors) => break descriptors,
+                (other, _) => return Err(unexpected("Estate", &other)),
+            }
+        };
+        let [estate, listener] = exactly(descriptors)?;
+        let Estate { remainder, keys } = Estate::read(estate).context("what the running broker passes on")?;
+        let old = Elder::new(generation, knows_log, channel).context("the running broker")?;
+        let watchdog = watchdog_us.map(Duration::from_micros);
+        let ancestry = Ancestry { old, elders, watchdog };
+        Ok(Inheritance { ancestry, listener: listener.into(), remainder, keys, frozen })
+    }
+}
+
+/// Says that the draft has been taken in, upon which the old process freezes.
+async fn begin(channel: &Channel, old: Generation) -> Result<Begun> {
+    let frozen = Instant::now();
+    channel.send(&Message::Drafted, &[]).await.context("the running broker does not listen")?;
+    match hear(channel, FREEZE_LIMIT).await? {
+        (Message::Begin { generation, knows_log, watchdog_us }, _) if generation == old => {
+            Ok(Begun { knows_log, watchdog_us, frozen })
+        }
+        (other, _) => Err(unexpected("Begin", &other)),
+    }
 }
 
 impl Ancestry {
-    /// This process's number.
-    pub(crate) fn generation(&self) -> Generation {
-        Generation(self.old.generation.0 + 1)
-    }
-
     /// Within which time the service manager wants to hear from the broker, if it does.
     pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog

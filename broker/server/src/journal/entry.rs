@@ -1,11 +1,12 @@
-//! What the records of a journal say: first who wrote it, then the state at its beginning, then one event
-//! after the other. Events, states and identities hold no keys of sessions, so neither does a journal.
+//! What the records of a journal say: first who wrote it, then the state at its beginning, as a whole or as a draft and
+//! what that lacks, then one event after the other. Events, states and identities hold no keys of sessions, so neither does a journal.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ave_core::{Event, Moment, Snapshot};
+use ave_core::{Changes, Event, Moment, Remainder, Snapshot, SnapshotError};
 use ave_profile::{BrokerId, Generation, Kind, KindTable};
 use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteBuf, Bytes};
 
 use super::Origin;
 
@@ -22,13 +23,16 @@ pub struct Start {
     pub generation: Generation,
     /// The version of the state in the second record.
     pub snapshot: u32,
+    /// That is a draft, and what it lacks is in the third one.
+    #[serde(default)]
+    pub drafted: bool,
     /// The types that the events speak of.
     kinds: Vec<Kind>,
 }
 
 impl Start {
     /// The beginning of a journal that is written now.
-    pub(super) fn now(origin: &Origin) -> Start {
+    pub(super) fn now(origin: &Origin, drafted: bool) -> Start {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Start {
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -36,6 +40,7 @@ impl Start {
             broker: origin.broker,
             generation: origin.generation,
             snapshot: Snapshot::NEWEST,
+            drafted,
             kinds: origin.kinds.iter().map(|kind| Kind::clone(kind)).collect(),
         }
     }
@@ -46,7 +51,7 @@ impl Start {
     }
 }
 
-/// The payload of any record but the second.
+/// The payload of a record.
 pub(super) fn encode(entry: &impl Serialize) -> Vec<u8> {
     rmp_serde::to_vec_named(entry).expect("what is recorded has names for members, and a Vec takes all of it")
 }
@@ -64,4 +69,16 @@ pub(super) fn start_of(payload: &[u8]) -> Result<Start, rmp_serde::decode::Error
 /// An event's record's content.
 pub(super) fn event_of(payload: &[u8]) -> Result<(Moment, Event), rmp_serde::decode::Error> {
     rmp_serde::from_slice(payload)
+}
+
+/// The payload that says what a draft lacks.
+pub(super) fn encode_remainder(Remainder { changes, rest }: &Remainder) -> Result<Vec<u8>, SnapshotError> {
+    Ok(encode(&(changes, ByteBuf::from(rest.encode(Snapshot::NEWEST)?))))
+}
+
+/// That record's content.
+pub(super) fn remainder_of(payload: &[u8]) -> Result<Remainder, SnapshotError> {
+    let (changes, rest): (Changes, &Bytes) =
+        rmp_serde::from_slice(payload).map_err(|error| SnapshotError::Malformed(error.to_string()))?;
+    Ok(Remainder { changes, rest: Snapshot::decode(rest)? })
 }

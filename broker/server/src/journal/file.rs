@@ -6,12 +6,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ave_core::{Core, Snapshot};
+use ave_core::{Core, Remainder, Snapshot};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use tracing::debug;
 
-use super::entry::{Start, encode};
+use super::entry::{Start, encode, encode_remainder};
 use super::record::{header, record};
 use super::{Origin, too_long};
 
@@ -78,9 +78,25 @@ pub(super) struct JournalFile {
 impl JournalFile {
     /// A new file that begins with this state. The journal of this place stays what it is.
     pub(super) fn create(place: &Place, origin: &Origin, core: &Core) -> io::Result<JournalFile> {
-        let snapshot = core.snapshot().encode(Snapshot::NEWEST).map_err(io::Error::other)?;
-        let start = record(&encode(&Start::now(origin))).ok_or_else(too_long)?;
-        let state = record(&snapshot).ok_or_else(too_long)?;
+        JournalFile::begin_with(place, &Start::now(origin, false), &core.snapshot())
+    }
+
+    /// A new file that begins with a draft of a state. It means nothing before [`JournalFile::complete`].
+    pub(super) fn draft(place: &Place, origin: &Origin, draft: &Snapshot) -> io::Result<JournalFile> {
+        JournalFile::begin_with(place, &Start::now(origin, true), draft)
+    }
+
+    /// Adds what the draft lacks.
+    pub(super) fn complete(&mut self, remainder: &Remainder) -> io::Result<()> {
+        let remainder = encode_remainder(remainder).map_err(io::Error::other)?;
+        self.append(&record(&remainder).ok_or_else(too_long)?)?;
+        self.reserve()
+    }
+
+    fn begin_with(place: &Place, start: &Start, state: &Snapshot) -> io::Result<JournalFile> {
+        let state = state.encode(Snapshot::NEWEST).map_err(io::Error::other)?;
+        let start = record(&encode(start)).ok_or_else(too_long)?;
+        let state = record(&state).ok_or_else(too_long)?;
         let content = [&header()[..], &start, &state].concat();
         match JournalFile::begin(place, &content) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ave_core::{Core, Event, Moment, Snapshot};
+use ave_core::{Core, Event, Moment, Remainder, Snapshot};
 use ave_profile::{BrokerId, Generation, KindTable, Refusal};
 use md5::{Digest, Md5};
 use tokio::sync::{Notify, oneshot};
@@ -117,7 +117,7 @@ impl Released {
     }
 }
 
-/// A journal that has been begun and does not count yet. Dropping it removes it.
+/// A journal that has been begun with a draft of its state and does not count yet. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     place: Place,
@@ -125,24 +125,28 @@ pub(crate) struct Prepared {
     file: Option<JournalFile>,
 }
 
-/// Begins a journal with this state, beside the one that counts.
+/// Begins a journal with this draft, beside the one that counts.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn prepare(place: Place, origin: Origin, core: &Core) -> io::Result<Prepared> {
-    let file = Some(JournalFile::create(&place, &origin, core)?);
+pub(crate) fn prepare(place: Place, origin: Origin, draft: &Snapshot) -> io::Result<Prepared> {
+    let file = Some(JournalFile::draft(&place, &origin, draft)?);
     Ok(Prepared { place, origin, file })
 }
 
 impl Prepared {
+    /// Writes what the draft lacks.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub(crate) fn complete(&mut self, remainder: &Remainder) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), |file| file.complete(remainder))
+    }
+
     /// Makes it the journal of its home; nobody else may be writing that.
     pub(crate) fn commit(mut self) -> Journal {
-        let placed = match self.file.take() {
-            None => Err(io::Error::from(io::ErrorKind::NotFound)),
-            Some(mut file) => file.put_in_place(&self.place).map(|()| file),
-        };
-        self.place.forget_strays();
-        Journal::write_to(placed, self.place.clone(), self.origin.clone())
+        let file = self.file.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+        Journal::begin(file, self.place.clone(), self.origin.clone())
     }
 }
 
@@ -156,10 +160,13 @@ impl Journal {
     /// A new journal that begins with this state. Whatever goes wrong is tried again: until then nothing is
     /// lent.
     pub(crate) fn start(place: Place, origin: Origin, core: &Core) -> Journal {
-        match prepare(place.clone(), origin.clone(), core) {
-            Ok(prepared) => prepared.commit(),
-            Err(error) => Journal::write_to(Err(error), place, origin),
-        }
+        Journal::begin(JournalFile::create(&place, &origin, core), place, origin)
+    }
+
+    fn begin(file: io::Result<JournalFile>, place: Place, origin: Origin) -> Journal {
+        let placed = file.and_then(|mut file| file.put_in_place(&place).map(|()| file));
+        place.forget_strays();
+        Journal::write_to(placed, place, origin)
     }
 
     fn write_to(file: io::Result<JournalFile>, place: Place, origin: Origin) -> Journal {

@@ -12,7 +12,7 @@ use ave_profile::{BrokerId, Generation, KindTable};
 use chrono::{DateTime, Utc};
 use tracing::{error, info, warn};
 
-use super::entry::{Start, event_of, start_of};
+use super::entry::{Start, event_of, remainder_of, start_of};
 use super::record::{Damage, End, Records};
 use super::{Journal, Origin, Place};
 
@@ -51,8 +51,14 @@ impl Replay {
         let start = start_of(payload).map_err(|error| Damage::new(offset, wanted, error))?;
         let (wanted, (offset, payload)) = ("the state at its beginning", first(&mut records)?);
         let snapshot = Snapshot::decode(payload).map_err(|error| Damage::new(offset, wanted, error))?;
-        let core = Core::restore(start.kinds(), start.broker, snapshot)
+        let mut core = Core::restore(start.kinds(), start.broker, snapshot)
             .map_err(|error| Damage::new(offset, wanted, error))?;
+        if start.drafted {
+            let (wanted, (offset, payload)) = ("what the state's draft lacks", first(&mut records)?);
+            core = remainder_of(payload)
+                .and_then(|remainder| core.complete(remainder))
+                .map_err(|error| Damage::new(offset, wanted, error))?;
+        }
         let mut replay = Replay { until: core.now(), start, core, events: 0, end: End::Whole };
         for (offset, payload) in records.by_ref() {
             match event_of(payload) {

@@ -189,19 +189,47 @@ async fn of_two_processes_one_writes() {
     recording.lend("n1", 1).await;
     let place = Place::new(recording.folder.path().to_owned());
     let origin = Origin { kinds: KindTable::builtin(), broker: BrokerId(1), generation: Generation(2) };
-    let prepared = prepare(place.clone(), origin.clone(), &recording.core).unwrap();
+    let draft = recording.core.estate().draft();
+    let mut prepared = prepare(place.clone(), origin.clone(), &draft).unwrap();
+    recording.lend("n2", 2).await;
     recording.journal.release().wait().await.unwrap();
-    let record = Journal::record(Moment::default(), &reported("n2", ""));
+    let record = Journal::record(Moment::default(), &reported("n3", ""));
     assert!(recording.journal.write(record, true).unwrap().wait().await.is_err(), "it has left its place");
+    prepared.complete(&recording.core.estate().since(&draft)).unwrap();
     let mut successor = prepared.commit();
     assert_eq!(recording.replayed().start.generation, Generation(2));
+    assert_eq!(recording.replayed().core.snapshot(), recording.core.snapshot());
     successor.end().await;
     recording.journal.resume(recording.core.clone());
     recording.lend("n3", 3).await;
     assert_eq!(recording.replayed().start.generation, Generation(1));
     assert_eq!(recording.replayed().core.snapshot(), recording.core.snapshot());
-    drop(prepare(place, origin, &recording.core).unwrap());
+    drop(prepare(place, origin, &draft).unwrap());
     assert_eq!(names(recording.folder.path()), ["journal", "journal.1"]);
+}
+
+/// Without what the draft lacks nothing would seem to be lent: then the journal of the process before counts.
+#[tokio::test]
+async fn a_draft_alone_is_no_journal() {
+    let mut recording = Recording::new();
+    recording.lend("n1", 1).await;
+    let place = Place::new(recording.folder.path().to_owned());
+    let origin = Origin { kinds: KindTable::builtin(), broker: BrokerId(1), generation: Generation(2) };
+    let draft = recording.core.estate().draft();
+    let mut prepared = prepare(place.clone(), origin, &draft).unwrap();
+    let drafted = fs::metadata(place.folder().join(names(place.folder()).pop().unwrap())).unwrap().len();
+    recording.journal.release().wait().await.unwrap();
+    prepared.complete(&recording.core.estate().since(&draft)).unwrap();
+    prepared.commit().end().await;
+    let whole = fs::read(recording.path()).unwrap();
+    let drafted = usize::try_from(drafted).unwrap();
+    assert!(drafted < whole.len());
+    for length in drafted..whole.len() {
+        assert!(Replay::of(&whole[..length]).is_err(), "torn at {length}");
+    }
+    fs::write(recording.path(), &whole[..whole.len() - 1]).unwrap();
+    let opened = open_in(recording.folder.path());
+    assert_eq!((opened.before, opened.core.snapshot()), (Some(Generation(1)), recording.core.snapshot()));
 }
 
 fn names(folder: &Path) -> Vec<String> {
