@@ -78,8 +78,9 @@ impl Throne {
         let origin = Origin { kinds: kinds.clone(), broker, generation };
         let mut prepared = journal::prepare(Place::new(config.paths.state()), origin, &draft)
             .context("could not restart: the journal")?;
-        let core = Core::restore(kinds, broker, draft)
+        let core = Core::restore(kinds.clone(), broker, draft)
             .context("could not restart: what the running broker drafts")?;
+        inventory.compare(&core, &kinds);
         // From here on until this process rules, nobody lends.
         let Inheritance { ancestry, listener, remainder, keys, frozen: vacant } =
             willing.inherit().await.context("could not restart")?;

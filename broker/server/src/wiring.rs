@@ -68,7 +68,7 @@ pub(crate) async fn serve(
         Start::Fresh => Throne::found(&config, opened)?,
         Start::After => Throne::inherit(&config, &post).await?,
     };
-    let Throne { listener, core, journal, before, elders, keys, generation, inventory, vacant } = throne;
+    let Throne { listener, core, journal, before, elders, keys, generation, mut inventory, vacant } = throne;
     let address = listener.local_addr()?;
     let (site, hub) = settle(config, (log, drivers, core), (address, generation), stop.clone());
     let hub = tokio::spawn(hub.recording(journal).run(stop.clone()));
