@@ -60,7 +60,7 @@ pub(crate) struct Willing {
 #[derive(Debug)]
 enum First {
     /// What there is, as if nothing was lent. It goes on lending.
-    Draft(Snapshot),
+    Draft(Box<Snapshot>),
     /// As a program says that knows no drafts.
     Begun(Begun),
 }
@@ -90,7 +90,7 @@ pub(crate) async fn ask(paths: &Paths) -> Result<Willing> {
             (Message::Draft { generation }, descriptors) => {
                 let [draft] = exactly(descriptors)?;
                 let draft = estate::read_draft(draft).context("what the running broker drafts")?;
-                (generation, First::Draft(draft))
+                (generation, First::Draft(Box::new(draft)))
             }
             (Message::Begin { generation, knows_log, watchdog_us }, _) => {
                 (generation, First::Begun(Begun { knows_log, watchdog_us, frozen: Instant::now() }))
@@ -105,7 +105,7 @@ impl Willing {
     /// What there is, as if nothing was lent; nothing, if the old process does not say.
     pub(crate) fn draft(&self) -> Snapshot {
         match &self.first {
-            First::Draft(draft) => draft.clone(),
+            First::Draft(draft) => Snapshot::clone(draft),
             First::Begun(_) => Snapshot::default(),
         }
     }
