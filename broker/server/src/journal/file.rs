@@ -97,17 +97,17 @@ impl JournalFile {
         let state = state.encode(Snapshot::NEWEST).map_err(io::Error::other)?;
         let start = record(&encode(start)).ok_or_else(too_long)?;
         let state = record(&state).ok_or_else(too_long)?;
-        let content = [&header()[..], &start, &state].concat();
-        match JournalFile::begin(place, &content) {
+        let content = [&header()[..], &start, &state];
+        match JournalFile::begin(place, content) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 fs::remove_file(place.previous()).map_err(|_| error)?; // what is now counts for more than what was
-                JournalFile::begin(place, &content)
+                JournalFile::begin(place, content)
             }
             outcome => outcome,
         }
     }
 
-    fn begin(place: &Place, content: &[u8]) -> io::Result<JournalFile> {
+    fn begin(place: &Place, content: [&[u8]; 3]) -> io::Result<JournalFile> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(place.folder())?;
         let path = place.new_one();
         match fs::remove_file(&path) {
@@ -116,7 +116,8 @@ impl JournalFile {
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let mut begun = JournalFile { file, path, bytes: 0, reserved: 0, full_at: u64::MAX };
-        let written = begun.append(content).and_then(|()| begun.reserve());
+        let written =
+            content.into_iter().try_for_each(|part| begun.append(part)).and_then(|()| begun.reserve());
         if let Err(error) = written {
             begun.discard();
             return Err(error);
