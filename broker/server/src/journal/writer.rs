@@ -274,6 +274,9 @@ impl Writer {
         });
         match placed {
             Ok(file) => {
+                if file.is_full() {
+                    self.shared.full.notify_one(); // by what has happened meanwhile
+                }
                 self.file = Some(file);
                 (self.unsynced, self.moved) = (true, true);
                 self.recover();
