@@ -138,7 +138,10 @@ impl Core {
         let is_usual = names_nothing_else(request);
         let shown = match &known.shown {
             Some(shown) if is_usual => shown.clone(),
-            _ => Arc::new(kind.granted(profile, &known.profile, Kept::Reduced)),
+            _ => match kind.granted(profile, &known.profile, Kept::Reduced) {
+                all if all == *known.profile => known.profile.clone(),
+                some => Arc::new(some),
+            },
         };
         let item = item.identity.clone();
         let granted =
