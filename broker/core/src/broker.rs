@@ -7,10 +7,10 @@ use ave_profile::{
     Address, BrokerId, Identity, KindTable, Profile, Refusal, RefusalKind, RequestId, SessionId, Want,
 };
 
-use crate::asking::Asking;
 use crate::equipment::{Equipment, Phase};
 use crate::mending::RETRY_FIRST;
 use crate::news::Changes;
+use crate::pending::Asking;
 use crate::sessions::Session;
 use crate::shares::Shares;
 use crate::succession::Succession;

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use ave_profile::{Address, Identity, Refusal, RefusalKind, SessionId};
 
 use crate::allocator::{Plan, TOGETHER, equipment_of};
-use crate::asking::{Asking, Group, refusal_of};
+use crate::asking::refusal_of;
 use crate::broker::Core;
+use crate::pending::{Asking, Group};
 use crate::search::{Among, Request, Search, Steps, TooComplex, Wants};
-use crate::shares::Share;
+use crate::share::Share;
 use crate::workspaces::Names;
 
 /// Somebody who could serve a group.

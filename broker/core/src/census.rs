@@ -7,7 +7,7 @@ use ave_profile::{Address, Generation};
 
 use crate::broker::Core;
 use crate::equipment::Phase;
-use crate::shares::Share;
+use crate::share::Share;
 
 /// Numbers of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

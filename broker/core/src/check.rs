@@ -7,7 +7,7 @@ use ave_profile::{Address, Identity, SessionId};
 
 use crate::broker::Core;
 use crate::equipment::{Equipment, Item, ItemId, Phase};
-use crate::shares::Share;
+use crate::share::Share;
 
 impl Core {
     /// Checks what no event may break.

@@ -9,7 +9,7 @@ use ave_profile::{Address, Identity, Profile, SessionId};
 
 use crate::broker::Core;
 use crate::equipment::{Item, ItemId};
-use crate::shares::Share;
+use crate::share::Share;
 use crate::view::with_fault;
 use crate::{News, Origin, Report, Revision, SharedPiece, Taken, Toward};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ave_profile::{Address, Identity, Profile};
 use serde::{Deserialize, Serialize};
 
-use crate::asking::Asking;
+use crate::pending::Asking;
 
 /// How many yielded pieces a session may leave unmentioned at its own door; the oldest mark goes first.
 const MARKS_MAX: usize = 1024;

@@ -9,7 +9,7 @@ use crate::bits::BitSet;
 use crate::broker::Core;
 use crate::equipment::{Equipment, Fault, Hold, Item, ItemId};
 use crate::index::wanted;
-use crate::shares::Share;
+use crate::share::Share;
 use crate::workspaces::Workspace;
 use crate::{SharedPiece, Source};
 

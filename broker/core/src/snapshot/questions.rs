@@ -5,9 +5,9 @@ use ave_profile::{Address, AskId, BrokerId, Identity, Profile, Refusal, RequestI
 use serde::{Deserialize, Serialize};
 
 use super::{Lent, SnapshotError};
-use crate::asking::{Ask, Asking, Group};
 use crate::broker::Core;
 use crate::equipment::Phase;
+use crate::pending::{Ask, Asking, Group};
 use crate::{Granted, Moment, Setback};
 
 /// One request.
