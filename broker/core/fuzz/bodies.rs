@@ -15,10 +15,9 @@ pub(crate) fn snapshot(data: &[u8]) {
     let again = restored(core.snapshot()).expect("what a broker says of itself is true");
     again.check();
     assert_eq!(again.fingerprint(), core.fingerprint());
-    let questions = (0..4).flat_map(|session| (0..4).map(move |ask| (SessionId(session), AskId(ask))));
+    let questions = (1..=3).flat_map(|session| (1..=2).map(move |ask| (SessionId(session), AskId(ask))));
     for (session, ask) in questions {
         core.apply(core.now(), Event::PeerSlow { session, ask });
-        core.check();
         let outcome = Err(Setback::Unreachable("gone".to_owned()));
         core.apply(core.now(), Event::PeerAnswered { session, ask, outcome });
         core.check();
