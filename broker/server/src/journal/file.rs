@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ave_core::{Core, Remainder, Snapshot};
 use rustix::fs::{FallocateFlags, fallocate};
@@ -23,42 +25,47 @@ pub(super) const FILE_BYTES: u64 = 16 << 20;
 /// to record how everything that is lent comes back.
 const RESERVE_BYTES: u64 = 1 << 20;
 
-/// What the names of journals begin with that do not count yet; the process that writes one follows.
+/// What the names of journals begin with that do not count yet; the process that writes one follows, and how many
+/// it has begun before.
 const NEW: &str = "journal.new-";
 
 /// The folder of a home's journals.
 #[derive(Clone, Debug)]
-pub struct Place(PathBuf);
+pub struct Place {
+    folder: PathBuf,
+    begun: Arc<AtomicU64>,
+}
 
 impl Place {
     /// The journals in this folder.
     pub fn new(folder: PathBuf) -> Place {
-        Place(folder)
+        Place { folder, begun: Arc::default() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// The journal.
     pub(crate) fn current(&self) -> PathBuf {
-        self.0.join("journal")
+        self.folder.join("journal")
     }
 
     /// The one before it.
     pub(crate) fn previous(&self) -> PathBuf {
-        self.0.join("journal.1")
+        self.folder.join("journal.1")
     }
 
-    /// A journal that does not count yet. Two processes may each have one.
+    /// A journal that does not count yet. Two processes may each have some, and two threads of one.
     fn new_one(&self) -> PathBuf {
-        self.0.join(format!("{NEW}{}", std::process::id()))
+        let nth = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(format!("{NEW}{}-{nth}", std::process::id()))
     }
 
     /// Removes what processes have left that died while they began a journal.
     pub(super) fn forget_strays(&self) {
         let is_stray = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
-        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten().filter(is_stray) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten().filter(is_stray) {
             let _ = fs::remove_file(entry.path()); // it is in nobody's way
         }
     }

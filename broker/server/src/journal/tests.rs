@@ -166,7 +166,7 @@ async fn questions_without_end_do_not_let_a_journal_grow() {
 #[tokio::test]
 async fn what_cannot_be_written_is_not_lent_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
-    let obstacle = folder.path().join(format!("journal.new-{}", std::process::id()));
+    let obstacle = folder.path().join(format!("journal.new-{}-0", std::process::id()));
     fs::create_dir(&obstacle).unwrap();
     let Opened { mut core, journal, .. } = open_in(folder.path());
     let trouble = journal.trouble().expect("it is not written").message;
@@ -184,6 +184,24 @@ async fn what_cannot_be_written_is_not_lent_until_it_can() {
     }
     let replayed = Replay::of(&fs::read(folder.path().join("journal")).unwrap()).unwrap();
     assert_eq!(replayed.core.snapshot(), core.snapshot());
+}
+
+/// The thread beside the writer may begin one that nobody wants any more while the writer begins another.
+#[test]
+fn of_two_files_that_are_begun_at_once_one_can_go_without_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path().to_owned());
+    let begin = |broker| {
+        let origin = Origin { kinds: KindTable::builtin(), broker, generation: Generation(1) };
+        let core = Core::new(KindTable::builtin(), broker);
+        JournalFile::create(&place, &origin, &core).unwrap()
+    };
+    let (mut wanted, other) = (begin(BrokerId(1)), begin(BrokerId(2)));
+    other.discard();
+    wanted.put_in_place(&place).unwrap();
+    let replayed = Replay::of(&fs::read(place.current()).unwrap()).unwrap();
+    assert_eq!(replayed.start.broker, BrokerId(1));
+    assert_eq!(names(folder.path()), ["journal"]);
 }
 
 #[tokio::test]
