@@ -256,14 +256,10 @@ async fn tell(elder: &Elder, errand: Errand) -> io::Result<()> {
         }
         Errand::Close(session) => channel.send(&Message::Close { session }, &[]).await,
         Errand::Stop => channel.send(&Message::Stop, &[]).await,
-        Errand::Proxy(visitor) => send_visitor(channel, visitor).await,
+        Errand::Proxy(Visitor { session, read, stream }) => {
+            channel.send(&Message::Proxy { session, read }, &[stream.as_fd()]).await
+        }
     }
-}
-
-/// Passes a connection to the process at the other end.
-pub(super) async fn send_visitor(channel: &Channel, visitor: Visitor) -> io::Result<()> {
-    let Visitor { session, read, stream } = visitor;
-    channel.send_patiently(&Message::Proxy { session, read }, &[stream.as_fd()]).await
 }
 
 async fn hear((message, descriptors): Received, around: &Surroundings) -> io::Result<()> {
@@ -307,5 +303,22 @@ mod tests {
             }
             assert_eq!(theirs.receive().await.unwrap().unwrap().0, Message::Stop);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_process_that_takes_no_connections_is_found_stuck() {
+        let (ours, _theirs) = pair();
+        let elder = Elder::new(Generation(1), true, ours).unwrap();
+        let filling = async {
+            loop {
+                let (stream, _) = std::os::unix::net::UnixStream::pair().unwrap();
+                let visitor = Visitor { session: SessionId(7), read: vec![0; 60_000], stream: stream.into() };
+                if let Err(error) = tell(&elder, Errand::Proxy(visitor)).await {
+                    return error;
+                }
+            }
+        };
+        let error = timeout(Duration::from_secs(3600), filling).await.unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

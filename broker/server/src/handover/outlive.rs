@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use ave_profile::SessionId;
@@ -13,7 +13,7 @@ use tokio::time::{Duration, timeout};
 use tracing::{info, warn};
 
 use super::channel::{Channel, Message};
-use super::elders::send_visitor;
+use super::elders::Visitor;
 use super::give::Successor;
 use super::stillness::Departure;
 use crate::gate;
@@ -43,8 +43,10 @@ async fn report(site: &Site, mut channel: Option<&Channel>, mut departures: Unbo
     let Some(mut late) = site.reign.late() else { return };
     loop {
         let told = tokio::select! {
-            Some((visitor, _guest)) = late.recv() => match channel {
-                Some(channel) => send_visitor(channel, visitor).await,
+            Some((Visitor { session, read, stream }, _guest)) = late.recv() => match channel {
+                Some(channel) => {
+                    channel.send_patiently(&Message::Proxy { session, read }, &[stream.as_fd()]).await
+                }
                 None => Ok(()),
             },
             departure = departures.recv() => match (departure, channel) {
