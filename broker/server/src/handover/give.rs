@@ -265,7 +265,7 @@ impl Giver {
     /// From the first word on the new process may rule: this one must not before it knows that the other
     /// does not.
     async fn commit(&self, channel: &Channel, pid: Pid) -> io::Result<()> {
-        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        let process = watched(pidfd_open(pid, PidfdFlags::empty())?)?;
         // An original master would forget what the new process says when this one's connection ends after it.
         let shared = self.site.sharing.stop().await;
         let agreed = match channel.send(&Message::Yours, &[]).await {
@@ -274,8 +274,7 @@ impl Giver {
         };
         if agreed.is_err() {
             // It has died, or will not do anything any more.
-            let _ = pidfd_send_signal(&process, Signal::KILL);
-            let process = watched(process)?;
+            let _ = pidfd_send_signal(process.get_ref(), Signal::KILL);
             let _ = timeout(KILL_LIMIT, process.readable()).await;
             if hear(channel, WORD_LIMIT).await.is_ok_and(|last| last == Message::Mine) {
                 return Ok(()); // it ruled, and may have lent, before it was killed: that is a crash of the broker
