@@ -37,19 +37,25 @@ pub(super) enum Found {
 
 /// Looks at the PID file at `path`.
 pub(super) fn look(path: &Path) -> io::Result<Found> {
-    let content = match fs::read_to_string(path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => return Err(error),
-    };
-    if content.trim().is_empty() {
-        return Ok(Found::Empty);
+    loop {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) => return Err(error),
+        };
+        let content = io::read_to_string(&file)?;
+        if content.trim().is_empty() {
+            return Ok(Found::Empty);
+        }
+        if !lock(&file, FlockOperation::NonBlockingLockShared)? && !names_a_dead_one(path) {
+            let pid = content.trim().parse().ok().and_then(Pid::from_raw);
+            return pid.map(Found::Live).ok_or_else(|| io::Error::other("it is held, and names no process"));
+        }
+        if is_at(&file, path) {
+            return Ok(Found::Stale);
+        }
+        // Its broker has just ended, or handed over: what is there now counts.
     }
-    if lock(&File::open(path)?, FlockOperation::NonBlockingLockShared)? || names_a_dead_one(path) {
-        return Ok(Found::Stale);
-    }
-    let pid = content.trim().parse().ok().and_then(Pid::from_raw);
-    pid.map(Found::Live).ok_or_else(|| io::Error::other("it is held, and names no process"))
 }
 
 /// This process's own PID file, removed when dropped.
