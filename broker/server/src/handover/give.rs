@@ -26,7 +26,7 @@ use crate::site::Site;
 /// How long requests that other brokers have been asked about may take to be answered: longer than any does.
 const STILL_WITHIN: Duration = Duration::from_secs(6);
 
-/// How long the new process may take over a draft. Nobody waits for that but another new one.
+/// How long the new process may take over a draft. Only another new one waits for that, or who ends the reign by hand.
 const DRAFT_LIMIT: Duration = Duration::from_secs(6);
 
 /// How long the new process may take for a word. Until then whoever asks for equipment waits.

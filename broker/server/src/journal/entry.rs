@@ -1,5 +1,5 @@
 //! What the records of a journal say: first who wrote it, then the state at its beginning, as a whole or as a draft and
-//! what that lacks, then one event after the other. Events, states and identities hold no keys of sessions, so neither does a journal.
+//! what that lacks, then one event after the other. Neither events nor states hold keys of sessions.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
