@@ -89,7 +89,7 @@ soak-restart: setup
 	cargo test --locked --release -p ave-broker --test binary -- --exact --nocapture \
 	soak::clients_at_work_see_nothing_of_restarts_but_restarting
 
-# Plants fifteen bugs, one at a time, in a copy of the sources: the core's tests must notice each.
+# Plants sixteen bugs, one at a time, in a copy of the sources: the core's tests must notice each.
 planted:
 	broker/core/tests/planted/run
 
