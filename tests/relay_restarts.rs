@@ -3,15 +3,11 @@
 
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::relays::{AT_REST, Holder, LEFT, RIGHT, SERIAL, WHOLE_RESET, lab_with_board, wait_listed};
-use crate::support::{Lab, brokers, command, outcome, raised, wait_until};
-
-fn stop(pid: Pid) {
-    kill_process(pid, Signal::STOP).expect("it lives");
-}
+use crate::support::{Lab, brokers, command, outcome, pause, raised, wait_until};
 
 #[test]
 fn r4_an_inherited_board_is_not_touched_and_r9_a_held_relay_is_switched_as_before() {
@@ -76,7 +72,7 @@ fn a_late_command_of_a_stopped_process_changes_nothing() {
     left.set("usb.pc.vcc", false);
     let elder = lab.serving();
     lab.hand_over();
-    stop(elder);
+    pause(elder);
     left.session.ask(&left.relay, "set_circuit", json!(["usb.pc.vcc", false]));
     lab.wait_available(&[LEFT, RIGHT]);
     assert_eq!(board.relays(), AT_REST);
@@ -96,7 +92,7 @@ fn a_fresh_start_ends_the_older_processes_of_a_dead_broker_at_once() {
     left.set("usb.pc.vcc", false);
     let elder = lab.serving();
     lab.hand_over();
-    stop(elder);
+    pause(elder);
     kill_process(lab.serving(), Signal::KILL).expect("it lives");
     wait_until("it is dead", || brokers(lab.home()) == [elder]);
     board.received();
@@ -115,7 +111,7 @@ fn stop_ends_older_processes_that_hang() {
     client.get(json!([{"type": "handset"}]));
     let elder = lab.serving();
     lab.hand_over();
-    stop(elder);
+    pause(elder);
     let stopped: &mut Command = &mut command(lab.home());
     let stopped = outcome(stopped.arg("--stop"));
     assert_eq!(stopped.status, Some(0), "{stopped:?}");

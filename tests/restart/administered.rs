@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::restarting;
 use crate::sessions::both;
 use crate::support::{
-    Client, Lab, Lent, any, brokers, names, only, outcome, pieces, raised, stacks, wait_until,
+    Client, Lab, Lent, any, brokers, names, only, outcome, pause, pieces, raised, stacks, wait_until,
 };
 
 /// A lab, and a client of each of three generations of it, holding `h1`, `h2` and `h3`.
@@ -131,7 +131,7 @@ fn stop_ends_a_generation_that_hangs() {
     let lab = Lab::of(&["h1", "h2", "h3"], &[]);
     let first = lab.serving();
     let mut clients = three_generations(&lab);
-    kill_process(first, Signal::STOP).expect("a process");
+    pause(first);
     let ended = outcome(lab.command().arg("--stop"));
     assert_eq!(ended.status, Some(0), "{ended:?}");
     lab.wait_generations(0);
@@ -205,7 +205,7 @@ fn when_an_old_process_hangs_it_is_killed_and_its_pieces_are_lent_again() {
     let lab = Lab::of(&["h1", "h2", "h3"], &[]);
     let first = lab.serving();
     let mut clients = three_generations(&lab);
-    kill_process(first, Signal::STOP).expect("a process");
+    pause(first);
     assert!(clients[0].0.broker.ends());
     lab.wait_available(&["h1"]);
     assert!(Client::of(&lab).lent_one(only("h1")).is_usable());

@@ -16,6 +16,18 @@ pub(crate) struct Restarted {
     pub(crate) said: String,
 }
 
+/// Stops a process in the middle of what it does, and waits until it stands still.
+pub(crate) fn pause(pid: Pid) {
+    kill_process(pid, Signal::STOP).expect("it lives");
+    wait_until("every thread stands still", || {
+        let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).expect("a process");
+        // One that has ended meanwhile does nothing any more.
+        let mut stats =
+            threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        stats.all(|stat| stat.contains(") T "))
+    });
+}
+
 /// The brokers of a home that run, older generations included, in no order.
 pub(crate) fn brokers(home: &Path) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").expect("processes").map_while(Result::ok);

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Peer, Plan, kill_brokers, names, pieces, stacks, wait_until};
+use super::{PATIENCE, Peer, Plan, kill_brokers, names, pause, pieces, stacks, wait_until};
 
 pub(crate) const ADMIN: &str = "admin key";
 pub(crate) const SHARE: &str = "share key";
@@ -247,12 +247,7 @@ impl Lab {
 
     /// Stops the broker's process in the middle of what it does, and waits until it stands still.
     pub(crate) fn pause(&self) {
-        self.signal(Signal::STOP);
-        wait_until("every thread stands still", || {
-            let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a process");
-            let stats = tasks.map(|task| fs::read_to_string(task.expect("a thread").path().join("stat")));
-            stats.map(|stat| stat.expect("a thread")).all(|stat| stat.contains(") T "))
-        });
+        pause(Pid::from_child(&self.child));
     }
 
     /// Lets it go on.

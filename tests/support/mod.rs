@@ -15,7 +15,7 @@ pub(crate) use board::Bus;
 pub(crate) use cable::Cable;
 pub(crate) use client::{Client, Lent, names_of};
 pub(crate) use equipment::{any, names, only, piece, piece_with, pieces, stacks, with};
-pub(crate) use generations::{brokers, kill_brokers, outcome};
+pub(crate) use generations::{brokers, kill_brokers, outcome, pause};
 pub(crate) use lab::{ADMIN, Lab, SHARE, command};
 pub(crate) use original::{Manner, Original};
 pub(crate) use peer::{Peer, framed, plain, raised, request};
